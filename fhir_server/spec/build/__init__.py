@@ -1,0 +1,1 @@
+"""Builds the data of `fhir_server.spec` from the official definitions of R4."""
