@@ -1,0 +1,262 @@
+"""Reading and writing versions of resources.
+
+Functions take a connection, so that they work alone (each statement commits) and inside a
+transaction alike.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol, cast
+
+from fhir_server.storage.statements import LOCK_NAMES, Statements
+from fhir_server.storage.store import Connection
+
+
+class Values(Protocol):
+    """What is searchable in a version: hashed keys and ordered values by parameter hash."""
+
+    keys: list[int]
+    strings: list[tuple[int, str]]
+    dates: list[tuple[int, int, int]]
+    numbers: list[tuple[int, int, Decimal, Decimal]]
+
+
+@dataclass(slots=True)
+class NoValues:
+    """The search values of a deleted resource: none."""
+
+    keys: list[int]
+    strings: list[tuple[int, str]]
+    dates: list[tuple[int, int, int]]
+    numbers: list[tuple[int, int, Decimal, Decimal]]
+
+
+@dataclass(slots=True)
+class Stored:
+    """A version as it stands in the database; `content` is None for a deletion."""
+
+    rid: int
+    type: str
+    id: str
+    version: int
+    last_updated: datetime
+    method: str
+    content: bytes | None
+
+
+@dataclass(slots=True)
+class Written(Stored):
+    """A version to be written, with what search needs."""
+
+    reference_key: int
+    values: Values
+
+
+def deleted_values() -> NoValues:
+    """The search values of a deleted resource."""
+    return NoValues([], [], [], [])
+
+
+async def read(
+    connection: Connection, statements: Statements, type_: str, id_: str
+) -> tuple[int, datetime, bytes | None] | None:
+    """Version, time and JSON of the current version; None when there never was one."""
+    cursor = await connection.execute(statements.read, (type_, id_), binary=True)
+    return cast("tuple[int, datetime, bytes | None] | None", await cursor.fetchone())
+
+
+async def current(
+    connection: Connection, statements: Statements, type_: str, id_: str
+) -> Stored | None:
+    """The current version, a deletion included."""
+    return await _one(connection, statements.current, (type_, id_))
+
+
+async def version(
+    connection: Connection, statements: Statements, type_: str, id_: str, number: int
+) -> Stored | None:
+    """One version, current or superseded."""
+    parameters = {"type": type_, "id": id_, "version": number}
+    return await _one(connection, statements.read_version, parameters)
+
+
+async def lock_current(
+    connection: Connection, statements: Statements, identities: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Stored]:
+    """The current versions of those that exist, locked in one order until the transaction ends."""
+    wanted = sorted(set(identities))
+    if not wanted:
+        return {}
+    types, ids = [type_ for type_, _ in wanted], [id_ for _, id_ in wanted]
+    rows = await _many(connection, statements.current_many, (types, ids))
+    return {(row.type, row.id): row for row in rows}
+
+
+async def lock_names(connection: Connection, names: Iterable[int]) -> None:
+    """Take the advisory locks of `names`, lowest first, until the transaction ends."""
+    ordered = sorted(set(names))
+    if ordered:
+        await connection.execute(LOCK_NAMES, (ordered,))
+
+
+async def matching_keys(
+    connection: Connection, statements: Statements, keys: Sequence[int]
+) -> dict[int, list[tuple[str, str]]]:
+    """Up to two resources for each search key, as (type, id): enough to tell one from several."""
+    found: dict[int, list[tuple[str, str]]] = {key: [] for key in keys}
+    if found:
+        cursor = await connection.execute(statements.matching_keys, (list(found),))
+        for key, type_, id_ in await cursor.fetchall():
+            found[key].append((type_, id_))
+    return found
+
+
+async def create(connection: Connection, statements: Statements, row: Written) -> bool:
+    """Store a first version; False, and nothing stored, when the identity is taken."""
+    cursor = await connection.execute(statements.create, _parameters(row))
+    return await cursor.fetchone() is not None
+
+
+async def replace(
+    connection: Connection, statements: Statements, row: Written, expected: int
+) -> bool:
+    """Store the next version and keep the old one in history.
+
+    expected: the version that must still be current; False, and nothing stored, when it is not.
+    """
+    parameters = _parameters(row) | {"expected": expected}
+    cursor = await connection.execute(statements.replace, parameters)
+    return await cursor.fetchone() is not None
+
+
+async def create_many(
+    connection: Connection, statements: Statements, rows: Sequence[Written]
+) -> None:
+    """Store many first versions in a few statements.
+
+    Raises psycopg.errors.UniqueViolation when an identity is taken.
+    """
+    await _copy(connection, statements.copy_resource, map(_resource_row, rows))
+    values = [(row.rid, row.values) for row in rows]
+    strings = ((rid, *item) for rid, value in values for item in value.strings)
+    await _copy(connection, statements.copy_strings, strings)
+    dates = ((rid, *item) for rid, value in values for item in value.dates)
+    await _copy(connection, statements.copy_dates, dates)
+    numbers = ((rid, *item) for rid, value in values for item in value.numbers)
+    await _copy(connection, statements.copy_numbers, numbers)
+
+
+async def replace_many(
+    connection: Connection, statements: Statements, rows: Sequence[tuple[Written, int]]
+) -> bool:
+    """Store the next versions of many, each with the version it expects; False if one failed."""
+    for row, expected in rows:
+        if not await replace(connection, statements, row, expected):
+            return False
+    return True
+
+
+async def history_page(
+    connection: Connection, query: str, parameters: dict[str, Any]
+) -> list[Stored]:
+    """Versions, newest first, by one of the history statements."""
+    return await _many(connection, query, parameters)
+
+
+async def count_versions(
+    connection: Connection, statements: Statements, type_: str, id_: str
+) -> int:
+    """How many versions a resource has."""
+    parameters = {"type": type_, "id": id_}
+    cursor = await connection.execute(statements.count_versions, parameters)
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def counts_by_type(connection: Connection, statements: Statements) -> dict[str, int]:
+    """How many resources there are of each type that has any."""
+    cursor = await connection.execute(statements.counts_by_type)
+    return dict(await cursor.fetchall())
+
+
+def _stored(row: tuple[Any, ...]) -> Stored:
+    rid, type_, id_, number, last_updated, method, content = row
+    json = None if content is None else content.encode()
+    return Stored(rid, type_, id_, number, last_updated, method, json)
+
+
+async def _one(connection: Connection, query: str, parameters: Any) -> Stored | None:
+    cursor = await connection.execute(query, parameters, binary=True)
+    row = await cursor.fetchone()
+    return None if row is None else _stored(row)
+
+
+async def _many(connection: Connection, query: str, parameters: Any) -> list[Stored]:
+    cursor = await connection.execute(query, parameters, binary=True)
+    return [_stored(row) for row in await cursor.fetchall()]
+
+
+def _array(values: Iterable[object]) -> str:
+    """A PostgreSQL array literal of numbers: several times cheaper to send than a list."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _exact(content: bytes | None) -> str | None:
+    """The text to keep beside jsonb, which would turn 1.0E+3 into 1000."""
+    if content is None or b"E+" not in content:
+        return None
+    return content.decode()
+
+
+def _parameters(row: Written) -> dict[str, Any]:
+    values = row.values
+    return {
+        "rid": row.rid,
+        "type": row.type,
+        "id": row.id,
+        "version": row.version,
+        "last_updated": row.last_updated,
+        "method": row.method,
+        "reference_key": row.reference_key,
+        "keys": _array(values.keys),
+        "content": None if row.content is None else row.content.decode(),
+        "exact": _exact(row.content),
+        "string_parameters": _array(item[0] for item in values.strings),
+        "string_values": [item[1] for item in values.strings],
+        "date_parameters": _array(item[0] for item in values.dates),
+        "date_lows": _array(item[1] for item in values.dates),
+        "date_highs": _array(item[2] for item in values.dates),
+        "number_parameters": _array(item[0] for item in values.numbers),
+        "number_units": _array(item[1] for item in values.numbers),
+        "number_lows": _array(item[2] for item in values.numbers),
+        "number_highs": _array(item[3] for item in values.numbers),
+    }
+
+
+def _resource_row(row: Written) -> tuple[Any, ...]:
+    return (
+        row.rid,
+        row.type,
+        row.id,
+        row.version,
+        row.last_updated,
+        row.method,
+        row.reference_key,
+        _array(row.values.keys),
+        None if row.content is None else row.content.decode(),
+        _exact(row.content),
+    )
+
+
+async def _copy(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    iterator = iter(rows)
+    first = next(iterator, None)
+    if first is None:
+        return
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        await copy.write_row(first)
+        for row in iterator:
+            await copy.write_row(row)

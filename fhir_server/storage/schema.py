@@ -1,0 +1,191 @@
+"""The tables of one tenant, in SQLAlchemy Core.
+
+A tenant is a PostgreSQL schema, so the tables carry no tenant column. Comments on tables and
+indexes say which query each one serves; they are stored in the database as well.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Sequence,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+# Bytes compare as bytes: ids and codes are ASCII, and prefix searches need byte order.
+_bytewise = Text(collation="C")
+
+# Each process takes a block of row ids with one call, so a create needs no round trip for one.
+ROW_ID_BLOCK = 1000
+row_id = Sequence("row_id", metadata=metadata, increment=ROW_ID_BLOCK, data_type=BigInteger)
+
+resource = Table(
+    "resource",
+    metadata,
+    Column("rid", BigInteger, nullable=False, comment="stable row id, also the default sort"),
+    Column("type", _bytewise, nullable=False),
+    Column("id", _bytewise, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("last_updated", DateTime(timezone=True), nullable=False),
+    Column("method", Text, nullable=False, comment="verb that made this version, for history"),
+    Column("reference_key", BigInteger, nullable=False, comment="hash of 'Type/id', for chains"),
+    Column("keys", ARRAY(BigInteger), nullable=False, comment="hashed search keys"),
+    Column("content", JSONB, comment="null when the current version is a deletion"),
+    Column("exact", Text, comment="the JSON text, only where jsonb would lose digits (1.0E+3)"),
+    PrimaryKeyConstraint("rid", name="resource_pkey"),
+    UniqueConstraint("type", "id", name="resource_identity"),
+    comment="The current version of every resource: read, update, search.",
+)
+Index("resource_by_type", resource.c.type, resource.c.rid)
+Index("resource_by_type_time", resource.c.type, resource.c.last_updated, resource.c.rid)
+Index("resource_by_time", resource.c.last_updated, resource.c.rid)
+Index("resource_keys", resource.c["keys"], postgresql_using="gin")
+
+history = Table(
+    "history",
+    metadata,
+    Column("rid", BigInteger, nullable=False),
+    Column("type", _bytewise, nullable=False),
+    Column("id", _bytewise, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("last_updated", DateTime(timezone=True), nullable=False),
+    Column("superseded", DateTime(timezone=True), nullable=False, comment="when the next came"),
+    Column("method", Text, nullable=False),
+    Column("content", JSONB),
+    Column("exact", Text),
+    PrimaryKeyConstraint("type", "id", "version", name="history_pkey"),
+    comment="Superseded versions only, so that a create writes its content once: vread, history.",
+)
+Index("history_by_type_time", history.c.type, history.c.last_updated, history.c.rid)
+Index("history_by_time", history.c.last_updated, history.c.rid)
+
+string_value = Table(
+    "string_value",
+    metadata,
+    Column("rid", BigInteger, nullable=False),
+    Column("parameter", BigInteger, nullable=False, comment="hash of 'Type|code'"),
+    Column("value", _bytewise, nullable=False, comment="folded: no case, no accents"),
+    comment="Ordered texts: string search by prefix, sorting.",
+)
+Index("string_value_ordered", string_value.c.parameter, string_value.c.value)
+Index("string_value_rid", string_value.c.rid)
+
+date_value = Table(
+    "date_value",
+    metadata,
+    Column("rid", BigInteger, nullable=False),
+    Column("parameter", BigInteger, nullable=False),
+    Column("low", BigInteger, nullable=False, comment="microseconds since 1970, inclusive"),
+    Column("high", BigInteger, nullable=False, comment="exclusive"),
+    comment="Half-open UTC ranges at the stored precision: date search, sorting.",
+)
+Index("date_value_ordered", date_value.c.parameter, date_value.c.low, date_value.c.high)
+Index("date_value_rid", date_value.c.rid)
+
+number_value = Table(
+    "number_value",
+    metadata,
+    Column("rid", BigInteger, nullable=False),
+    Column("parameter", BigInteger, nullable=False),
+    Column("unit", BigInteger, nullable=False, comment="hash of the unit, 0 for a bare number"),
+    Column("low", Numeric, nullable=False, comment="inclusive, by the value's precision"),
+    Column("high", Numeric, nullable=False, comment="exclusive"),
+    comment="Numbers and quantities: range search, sorting.",
+)
+Index(
+    "number_value_ordered",
+    number_value.c.parameter,
+    number_value.c.unit,
+    number_value.c.low,
+    number_value.c.high,
+)
+Index("number_value_rid", number_value.c.rid)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", _bytewise, nullable=False),
+    Column("scope", _bytewise, nullable=False, comment="what it restarts for, such as a year"),
+    Column("value", BigInteger, nullable=False, comment="the last number given out"),
+    PrimaryKeyConstraint("name", "scope", name="counter_pkey"),
+    comment="Numbers given out to orders and invoices, taken in blocks.",
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("kind", _bytewise, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("state", _bytewise, nullable=False, comment="queued, running, done or failed"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("run_at", DateTime(timezone=True), nullable=False, comment="not before"),
+    Column("claimed_until", DateTime(timezone=True), comment="after this a claim is void"),
+    Column("last_error", Text),
+    Column("created", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("id", name="job_pkey"),
+    comment="Durable work, written in the transaction that causes it.",
+)
+Index(
+    "job_due",
+    job.c.kind,
+    job.c.run_at,
+    postgresql_where=text("state in ('queued', 'running')"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    Column("topic", _bytewise, nullable=False),
+    Column("type", _bytewise, nullable=False),
+    Column("id", _bytewise, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("recorded", DateTime(timezone=True), nullable=False),
+    Column("delivered", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("position", name="outbox_pkey"),
+    comment="Events to hand on, written with the change they tell of.",
+)
+Index(
+    "outbox_pending",
+    outbox.c.topic,
+    outbox.c.position,
+    postgresql_where=text("not delivered"),
+)
+
+# What each index is for; the migrations store these as comments in the database.
+INDEX_PURPOSES = {
+    "resource_pkey": "joins from the value tables",
+    "resource_identity": "read, update and delete by type and id",
+    "resource_by_type": "a page of one type in the stable default order",
+    "resource_by_type_time": "history of a type, _lastUpdated on a type",
+    "resource_by_time": "history of the system",
+    "resource_keys": "search by token, reference, uri and exact string",
+    "history_pkey": "vread and history of an instance",
+    "history_by_type_time": "history of a type",
+    "history_by_time": "history of the system",
+    "string_value_ordered": "string search by prefix",
+    "string_value_rid": "removing a resource's values when it changes",
+    "date_value_ordered": "date search",
+    "date_value_rid": "removing a resource's values when it changes",
+    "number_value_ordered": "number and quantity search",
+    "number_value_rid": "removing a resource's values when it changes",
+    "counter_pkey": "taking the next numbers",
+    "job_pkey": "one job",
+    "job_due": "claiming the next due job of a kind",
+    "outbox_pkey": "one event",
+    "outbox_pending": "the next events of a topic in order",
+}

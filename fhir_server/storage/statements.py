@@ -1,0 +1,154 @@
+"""The SQL that reads and writes resources, once for each tenant's schema."""
+
+from functools import lru_cache
+
+from fhir_server.storage.migrate import schema_name
+
+_CONTENT = "coalesce(exact, content::text)"
+_VERSION_COLUMNS = f"rid, type, id, version, last_updated, method, {_CONTENT} as content"
+
+_INSERT_VALUES = """
+strings as (
+  insert into {s}.string_value (rid, parameter, value)
+  select written.rid, parameter, value
+  from written, unnest(%(string_parameters)s::bigint[], %(string_values)s::text[])
+    as t (parameter, value)
+), dates as (
+  insert into {s}.date_value (rid, parameter, low, high)
+  select written.rid, parameter, low, high
+  from written, unnest(%(date_parameters)s::bigint[], %(date_lows)s::bigint[],
+                       %(date_highs)s::bigint[]) as t (parameter, low, high)
+), numbers as (
+  insert into {s}.number_value (rid, parameter, unit, low, high)
+  select written.rid, parameter, unit, low, high
+  from written, unnest(%(number_parameters)s::bigint[], %(number_units)s::bigint[],
+                       %(number_lows)s::numeric[], %(number_highs)s::numeric[])
+    as t (parameter, unit, low, high)
+)"""
+
+_CREATE = (
+    """
+with written as (
+  insert into {s}.resource
+    (rid, type, id, version, last_updated, method, reference_key, keys, content, exact)
+  values (%(rid)s, %(type)s, %(id)s, %(version)s, %(last_updated)s, %(method)s,
+          %(reference_key)s, %(keys)s::bigint[], %(content)s::jsonb, %(exact)s)
+  on conflict (type, id) do nothing
+  returning rid
+), """
+    + _INSERT_VALUES
+    + """
+select rid from written"""
+)
+
+# Every part of one statement sees the row as it was, so `superseded` copies the old version
+# even though `written` replaces it. The old values go before the new ones come because the
+# deletions cannot see rows that this statement inserts.
+_REPLACE = (
+    """
+with written as (
+  update {s}.resource
+  set version = %(version)s, last_updated = %(last_updated)s, method = %(method)s,
+      keys = %(keys)s::bigint[], content = %(content)s::jsonb, exact = %(exact)s
+  where rid = %(rid)s and version = %(expected)s
+  returning rid
+), superseded as (
+  insert into {s}.history
+    (rid, type, id, version, last_updated, superseded, method, content, exact)
+  select old.rid, old.type, old.id, old.version, old.last_updated, %(last_updated)s, old.method,
+         old.content, old.exact
+  from {s}.resource old join written using (rid)
+), old_strings as (
+  delete from {s}.string_value v using written where v.rid = written.rid
+), old_dates as (
+  delete from {s}.date_value v using written where v.rid = written.rid
+), old_numbers as (
+  delete from {s}.number_value v using written where v.rid = written.rid
+), """
+    + _INSERT_VALUES
+    + """
+select rid from written"""
+)
+
+_HISTORY_PAGE = """
+(select {columns} from {s}.resource
+ where {scope} and last_updated >= %(since)s and last_updated < %(before)s
+   and (last_updated, rid, version) < (%(at)s, %(at_rid)s, %(at_version)s)
+ order by last_updated desc, rid desc, version desc limit %(limit)s)
+union all
+(select {columns} from {s}.history
+ where {scope} and last_updated >= %(since)s and last_updated < %(before)s
+   and superseded > %(alive)s
+   and (last_updated, rid, version) < (%(at)s, %(at_rid)s, %(at_version)s)
+ order by last_updated desc, rid desc, version desc limit %(limit)s)
+order by last_updated desc, rid desc, version desc limit %(limit)s"""
+
+
+class Statements:
+    """The statements of one tenant; `schema` is its quoted schema name."""
+
+    def __init__(self, schema: str) -> None:
+        s = self.schema = f'"{schema}"'
+
+        def sql(template: str) -> str:
+            return template.replace("{s}", s)
+
+        self.read = sql(
+            "select version, last_updated, convert_to(coalesce(exact, content::text), 'UTF8') "
+            "from {s}.resource where type = %s and id = %s"
+        )
+        self.read_version = sql(
+            f"select {_VERSION_COLUMNS} from {{s}}.resource "
+            "where type = %(type)s and id = %(id)s and version = %(version)s union all "
+            f"select {_VERSION_COLUMNS} from {{s}}.history "
+            "where type = %(type)s and id = %(id)s and version = %(version)s"
+        )
+        self.current = sql(
+            f"select {_VERSION_COLUMNS} from {{s}}.resource where type = %s and id = %s"
+        )
+        self.current_many = sql(
+            f"select {_VERSION_COLUMNS} from {{s}}.resource "
+            "where (type, id) in (select * from unnest(%s::text[], %s::text[])) "
+            "order by type, id for update"
+        )
+        self.create = sql(_CREATE)
+        self.replace = sql(_REPLACE)
+        self.next_row_id = sql("select nextval('{s}.row_id')")
+        self.matching_keys = sql(
+            "select wanted.key, found.type, found.id from unnest(%s::bigint[]) as wanted (key) "
+            "cross join lateral (select type, id from {s}.resource "
+            "where keys @> array[wanted.key] limit 2) as found"
+        )
+        self.copy_resource = sql(
+            "copy {s}.resource (rid, type, id, version, last_updated, method, reference_key, "
+            "keys, content, exact) from stdin"
+        )
+        self.copy_strings = sql("copy {s}.string_value (rid, parameter, value) from stdin")
+        self.copy_dates = sql("copy {s}.date_value (rid, parameter, low, high) from stdin")
+        self.copy_numbers = sql(
+            "copy {s}.number_value (rid, parameter, unit, low, high) from stdin"
+        )
+        self.counts_by_type = sql(
+            "select type, count(*) from {s}.resource where content is not null group by type"
+        )
+        self.count_versions = sql(
+            "select (select count(*) from {s}.resource where type = %(type)s and id = %(id)s) + "
+            "(select count(*) from {s}.history where type = %(type)s and id = %(id)s)"
+        )
+        self.instance_history = sql(self._history("type = %(type)s and id = %(id)s"))
+        self.type_history = sql(self._history("type = %(type)s"))
+        self.system_history = sql(self._history("true"))
+
+    @staticmethod
+    def _history(scope: str) -> str:
+        page = _HISTORY_PAGE.replace("{columns}", _VERSION_COLUMNS)
+        return page.replace("{scope}", scope)
+
+
+@lru_cache(maxsize=1024)
+def statements_for(tenant: str) -> Statements:
+    """The statements of a tenant. Raises ValueError for a name no tenant can have."""
+    return Statements(schema_name(tenant))
+
+
+LOCK_NAMES = "select pg_advisory_xact_lock(name) from unnest(%s::bigint[]) as name"

@@ -1,0 +1,158 @@
+"""Connections to PostgreSQL: one pool a process, autocommit statements and transactions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeAlias
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from fhir_server.storage.schema import ROW_ID_BLOCK
+from fhir_server.storage.statements import Statements, statements_for
+
+Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+
+
+class Unavailable(Exception):
+    """The database does not answer; what was being written may or may not be stored."""
+
+
+class Store(Protocol):
+    """Where interactions get their connections from."""
+
+    def connection(self) -> "AsyncConnectionContext":
+        """A connection on which each statement commits by itself."""
+
+    def transaction(self) -> "AsyncConnectionContext":
+        """A connection inside a transaction, committed when the block ends without an error."""
+
+    def statements(self, tenant: str) -> Statements:
+        """The SQL of a tenant's schema."""
+
+    async def row_ids(self, tenant: str, count: int) -> list[int]:
+        """`count` unused row ids."""
+
+
+class AsyncConnectionContext(Protocol):
+    """An `async with` block that gives a connection."""
+
+    async def __aenter__(self) -> Connection: ...
+
+    async def __aexit__(self, *error: Any) -> bool | None: ...
+
+
+async def _configure(connection: Connection) -> None:
+    connection.prepare_threshold = 0
+    connection.prepared_max = 500
+
+
+class PooledStore:
+    """The store of one process.
+
+    database_url: a libpq connection string.
+    size: connections kept open at most.
+    statement_timeout: seconds after which PostgreSQL ends a statement.
+    acquire_timeout: seconds to wait for a free connection before `Unavailable`.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        size: int = 16,
+        statement_timeout: float = 60.0,
+        acquire_timeout: float = 10.0,
+    ) -> None:
+        options = f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            database_url,
+            kwargs={"autocommit": True, "options": options},
+            min_size=min(2, size),
+            max_size=size,
+            timeout=acquire_timeout,
+            configure=_configure,
+            open=False,
+        )
+        self._row_ids: dict[str, tuple[int, int]] = {}
+
+    async def open(self) -> None:
+        """Open the pool; a database that is still starting is waited for in the background."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    def statements(self, tenant: str) -> Statements:
+        """The SQL of a tenant's schema."""
+        return statements_for(tenant)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection on which each statement commits by itself."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            _raise_unavailable(error)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction, committed when the block ends without an error."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def row_ids(self, tenant: str, count: int) -> list[int]:
+        """`count` unused row ids; a block is fetched when the last one is used up."""
+        taken: list[int] = []
+        while len(taken) < count:
+            following, end = self._row_ids.get(tenant, (0, 0))
+            if following == end:
+                following, end = await self._next_block(tenant)
+            take = min(count - len(taken), end - following)
+            taken.extend(range(following, following + take))
+            self._row_ids[tenant] = (following + take, end)
+        return taken
+
+    async def _next_block(self, tenant: str) -> tuple[int, int]:
+        async with self.connection() as connection:
+            cursor = await connection.execute(self.statements(tenant).next_row_id)
+            row = await cursor.fetchone()
+        assert row is not None
+        return row[0], row[0] + ROW_ID_BLOCK
+
+
+def _raise_unavailable(error: Exception) -> None:
+    """Re-raise, as Unavailable where the database (not the statement) is at fault.
+
+    Cancelled statements and refused locks are OperationalErrors too; they keep their type.
+    """
+    if isinstance(error, psycopg.OperationalError) and not isinstance(error, PoolTimeout):
+        state = error.sqlstate
+        if state is not None and not state.startswith(("08", "53", "57P")):
+            raise error
+    raise Unavailable(str(error)) from error
+
+
+class BoundStore:
+    """A store whose every connection is one transaction's, so that all interactions share it."""
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self._store = store
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """The transaction's connection."""
+        yield self._connection
+
+    transaction = connection
+
+    def statements(self, tenant: str) -> Statements:
+        """The SQL of a tenant's schema."""
+        return self._store.statements(tenant)
+
+    async def row_ids(self, tenant: str, count: int) -> list[int]:
+        """`count` unused row ids."""
+        return await self._store.row_ids(tenant, count)
