@@ -1,0 +1,129 @@
+"""Hashed search keys: what extraction stores and what a query looks for.
+
+A key says "this resource has this value under this parameter" in 64 bits:
+`hash64(parameter) ^ hash64(value text)`, where a parameter is `Patient|identifier`. Both sides take
+parameters and value texts from here, so they cannot disagree. Two different pairs may share a key
+by chance, so a query's hits are candidates until the rows they name are rechecked.
+"""
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+
+ANY = "*"
+SEPARATOR = "\x1f"
+
+_CACHED = 1 << 16
+
+
+def hash64_uncached(text: str) -> int:
+    """`hash64` for text that is not expected to come again, such as an identifier."""
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+hash64 = lru_cache(_CACHED)(hash64_uncached)
+hash64.__doc__ = "The signed 64-bit BLAKE2b hash of `text`, stable for ever."
+
+
+def parameter_name(resource_type: str, code: str, modifier: str = "") -> str:
+    """`Patient|identifier`, or `Patient|family:exact` for a modifier with keys of its own."""
+    return f"{resource_type}|{code}:{modifier}" if modifier else f"{resource_type}|{code}"
+
+
+def key(parameter: str, value: str) -> int:
+    """The key of one value text under `parameter` (see `parameter_name`)."""
+    return hash64(parameter) ^ hash64(value)
+
+
+# Tokens (R4 search.html#token). A query has one of four forms, each with a text of its own.
+
+
+def token_any_system(code: str) -> str:
+    """`code`: that code, whatever its system."""
+    return f"{ANY}{SEPARATOR}{code}"
+
+
+def token_in_system(system: str, code: str) -> str:
+    """`system|code`."""
+    return f"{system}{SEPARATOR}{code}"
+
+
+def token_without_system(code: str) -> str:
+    """`|code`: that code where no system is given."""
+    return f"{SEPARATOR}{code}"
+
+
+def token_system_only(system: str) -> str:
+    """`system|`: any code of that system."""
+    return f"{system}{SEPARATOR}{ANY}"
+
+
+def token_of_type(type_system: str, type_code: str, value: str) -> str:
+    """`:of-type` with `system|code|value` of Identifier.type (R4 search.html#modifiers)."""
+    return f"{type_system}{SEPARATOR}{type_code}{SEPARATOR}{value}"
+
+
+def token_texts(system: str | None, code: str | None) -> tuple[str, ...]:
+    """Every text under which a stored token is found."""
+    if not code:
+        return (token_system_only(system),) if system else ()
+    if not system:
+        return (token_any_system(code), token_without_system(code))
+    return (token_any_system(code), token_in_system(system, code), token_system_only(system))
+
+
+# References (R4 search.html#reference).
+
+_HISTORY = re.compile(r"/_history/[^/]*$")
+
+
+def reference_text(reference: str, base_url: str) -> str:
+    """`Patient/123` for this server's own resources, else the reference as it stands.
+
+    The version is dropped, because a search by reference asks for the resource. Empty for a
+    reference into the same resource (`#contained`), which nothing can search for.
+    base_url: this server's, without a slash at the end.
+    """
+    if reference.startswith("#"):
+        return ""
+    if reference.startswith(base_url) and reference[len(base_url) : len(base_url) + 1] == "/":
+        reference = reference[len(base_url) + 1 :]
+    return _HISTORY.sub("", reference) if "/_history/" in reference else reference
+
+
+# uri and canonical (R4 search.html#uri, references.html#canonical).
+
+
+def uri_texts(uri: str) -> tuple[str, ...]:
+    """Every text under which a stored uri or canonical is found: with and without `|version`."""
+    url, bar, _ = uri.partition("|")
+    return (uri, url) if bar and url else (uri,)
+
+
+# Units (R4 search.html#quantity).
+
+NO_UNIT = 0
+CURRENCY_SYSTEM = "urn:iso:std:iso:4217"
+
+
+def unit_in_system(system: str, code: str) -> int:
+    """The unit hash that `number|system|code` asks for."""
+    return hash64(token_in_system(system, code))
+
+
+def unit_without_system(code_or_unit: str) -> int:
+    """The unit hash that `number||code` asks for: a code of any system, or the unit's text."""
+    return hash64(token_without_system(code_or_unit))
+
+
+def unit_hashes(system: str | None, code: str | None, unit: str | None) -> tuple[int, ...]:
+    """Every unit hash under which a stored quantity has a row; `NO_UNIT` if it has no unit."""
+    hashes = []
+    if code and system:
+        hashes.append(unit_in_system(system, code))
+    if code:
+        hashes.append(unit_without_system(code))
+    if unit and unit != code:
+        hashes.append(unit_without_system(unit))
+    return tuple(hashes) or (NO_UNIT,)

@@ -1,0 +1,96 @@
+"""The search parameters of every resource type (R4 searchparameter-registry.html)."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from fhir_server.fhirpath.compiler import Expression, compile_expression
+from fhir_server.search.keys import hash64, parameter_name
+from fhir_server.spec import Definitions, SearchParameterDefinition, definitions
+
+# The type every resource shares: its parameters can be asked of all types at once.
+ANY_TYPE = "Resource"
+
+# Parameters whose values are columns of the resource's own row.
+COLUMNS = frozenset({"_id", "_lastUpdated"})
+
+# Parameters that are answered by something other than values found by an expression.
+SPECIAL = frozenset({"_content", "_filter", "_has", "_list", "_query", "_text", "_type"})
+
+
+@dataclass(frozen=True)
+class SearchParameter:
+    """A search parameter as it applies to one resource type.
+
+    type: the kind of search, such as `token`; `special` for what no expression answers.
+    targets: the types a reference parameter may point to.
+    """
+
+    resource_type: str
+    code: str
+    type: str
+    targets: tuple[str, ...]
+    definition: SearchParameterDefinition
+
+    @cached_property
+    def name(self) -> str:
+        """`Patient|identifier`: what its keys are made with."""
+        return parameter_name(self.resource_type, self.code)
+
+    @cached_property
+    def hash(self) -> int:
+        """The hash of `name`, by which its ordered values are stored."""
+        return hash64(self.name)
+
+    def expression(self, resource_type: str | None = None) -> Expression | None:
+        """Where its values are, compiled for a type; None for a special parameter.
+
+        resource_type: by default its own; one that derives from it if that is `Resource`.
+        """
+        if self.type == "special" or self.definition.expression is None:
+            return None
+        return compile_expression(self.definition.expression, resource_type or self.resource_type)
+
+
+class SearchParameters:
+    """What can be searched for, by resource type.
+
+    extra: definitions beside the official ones; the first definition of a code is kept.
+    A definition without an expression that is not special can hold no value, and is left out.
+    """
+
+    def __init__(
+        self, known: Definitions | None = None, extra: Iterable[SearchParameterDefinition] = ()
+    ) -> None:
+        self._known = known or definitions()
+        self._by_type: dict[str, dict[str, SearchParameter]] = {
+            name: {} for name in (ANY_TYPE, *sorted(self._known.resource_types))
+        }
+        for definition in (*self._known.search_parameters, *extra):
+            self._add(definition)
+
+    def _add(self, definition: SearchParameterDefinition) -> None:
+        special = definition.code in SPECIAL or definition.type == "special"
+        if definition.expression is None and not special:
+            return
+        kind = "special" if special else definition.type
+        for name in self._types_of(definition.base):
+            parameter = SearchParameter(name, definition.code, kind, definition.targets, definition)
+            self._by_type[name].setdefault(definition.code, parameter)
+
+    def _types_of(self, bases: tuple[str, ...]) -> Iterator[str]:
+        for base in bases:
+            if base in self._by_type:
+                yield base
+            if base not in self._known.resource_types:
+                yield from (
+                    name for name in self._known.resource_types if self._known.is_a(name, base)
+                )
+
+    def get(self, resource_type: str, code: str) -> SearchParameter | None:
+        """The parameter `code` of a type, or of all types if that is `Resource`."""
+        return self._by_type.get(resource_type, {}).get(code)
+
+    def of(self, resource_type: str) -> tuple[SearchParameter, ...]:
+        """Every parameter of a type, those it shares with all types included."""
+        return tuple(self._by_type.get(resource_type, {}).values())
