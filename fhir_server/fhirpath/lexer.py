@@ -52,7 +52,7 @@ _TOKEN = re.compile(
     | (?P<DELIMITED_IDENTIFIER> ` (?: [^`\\] | {_ESCAPE} )* ` )
     | (?P<STRING> ' (?: [^'\\] | {_ESCAPE} )* ' )
     | (?P<VARIABLE> \$(?:this|index|total)\b )
-    | (?P<SYMBOL> <= | >= | != | !~ | [-.,()\[\]{{}}+*/&|<>=~%] )
+    | (?P<SYMBOL> <= | >= | != | !~ | /(?!\*) | [-.,()\[\]{{}}+*&|<>=~%] )
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
