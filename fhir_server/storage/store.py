@@ -5,17 +5,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg import AsyncConnection, errors
+from psycopg_pool import AsyncConnectionPool
 
+from fhir_server.outcome import Conflict, Issue, Refusal, Unavailable
 from fhir_server.storage.schema import ROW_ID_BLOCK
 from fhir_server.storage.statements import Statements, statements_for
 
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
-
-
-class Unavailable(Exception):
-    """The database does not answer; what was being written may or may not be stored."""
 
 
 class Store(Protocol):
@@ -53,7 +50,7 @@ class PooledStore:
     database_url: a libpq connection string.
     size: connections kept open at most.
     statement_timeout: seconds after which PostgreSQL ends a statement.
-    acquire_timeout: seconds to wait for a free connection before `Unavailable`.
+    acquire_timeout: seconds to wait for a free connection before the request is refused.
     """
 
     def __init__(
@@ -94,8 +91,11 @@ class PooledStore:
         try:
             async with self._pool.connection() as connection:
                 yield connection
-        except (PoolTimeout, psycopg.OperationalError) as error:
-            _raise_unavailable(error)
+        except psycopg.Error as error:
+            refusal = _translated(error)
+            if refusal is None:
+                raise
+            raise refusal from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -123,16 +123,25 @@ class PooledStore:
         return row[0], row[0] + ROW_ID_BLOCK
 
 
-def _raise_unavailable(error: Exception) -> None:
-    """Re-raise, as Unavailable where the database (not the statement) is at fault.
+def _translated(error: psycopg.Error) -> Refusal | None:
+    """The refusal that a database error means for a client; None for a defect of ours."""
+    if isinstance(error, errors.QueryCanceled):
+        return Unavailable(Issue("timeout", "The database took too long; ask for less at once"))
+    if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
+        return Conflict(Issue("transient", "Another writer was faster; try again"))
+    if isinstance(error, errors.UniqueViolation):
+        return Conflict(Issue("duplicate", "Another writer stored the same identity; try again"))
+    state = error.sqlstate
+    if isinstance(error, psycopg.OperationalError) and (
+        state is None or state.startswith(_OUT_OF_REACH)
+    ):
+        headers = {"Retry-After": "1"}
+        return Unavailable(Issue("transient", "The database does not answer"), headers=headers)
+    return None
 
-    Cancelled statements and refused locks are OperationalErrors too; they keep their type.
-    """
-    if isinstance(error, psycopg.OperationalError) and not isinstance(error, PoolTimeout):
-        state = error.sqlstate
-        if state is not None and not state.startswith(("08", "53", "57P")):
-            raise error
-    raise Unavailable(str(error)) from error
+
+# Connection exceptions, insufficient resources, operator intervention.
+_OUT_OF_REACH = ("08", "53", "57P")
 
 
 class BoundStore:

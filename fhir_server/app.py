@@ -1,0 +1,65 @@
+"""The composition root: reads the settings and wires the parts of one server process."""
+
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+
+from fhir_server.http.fhir import HttpSettings
+from fhir_server.http.pages import application
+from fhir_server.interactions.engine import Engine, Limits
+from fhir_server.interactions.registry import INTERACTIONS
+from fhir_server.interactions.routing import Router
+from fhir_server.logs import configure_logs
+from fhir_server.search.extract import Extractor
+from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.predicates import Circumstances
+from fhir_server.settings import Settings
+from fhir_server.spec import definitions
+from fhir_server.storage.store import PooledStore
+from fhir_server.validation.structure import StructureCheck
+
+FHIR_PATH = "/fhir"
+
+
+def local_base_url(settings: Settings) -> str:
+    """The FHIR base URL under which references count as this server's own."""
+    return settings.base_url or f"http://localhost:{settings.port}{FHIR_PATH}"
+
+
+def build(settings: Settings, database_url: str) -> FastAPI:
+    """The application of one process, on a migrated database."""
+    facts = definitions()
+    parameters = SearchParameters()
+    zone = ZoneInfo(settings.time_zone)
+    base_url = local_base_url(settings)
+    store = PooledStore(
+        database_url,
+        size=settings.database_pool,
+        statement_timeout=settings.statement_timeout,
+    )
+    engine = Engine(
+        store=store,
+        definitions=facts,
+        structure=StructureCheck(facts),
+        parameters=parameters,
+        extractor=Extractor(parameters, base_url=base_url, zone=zone),
+        where=Circumstances(base_url, zone),
+        limits=Limits(settings.max_bundle_entries, settings.page_size, settings.max_page_size),
+        router=Router(INTERACTIONS, facts.resource_types),
+    )
+    http = HttpSettings(
+        path=FHIR_PATH,
+        base_url=settings.base_url,
+        max_body_bytes=settings.max_body_bytes,
+        timeout=settings.request_timeout,
+        access_log=settings.access_log,
+    )
+    return application(engine, store, http)
+
+
+def create() -> FastAPI:
+    """The application of a worker process, from the environment that `serve` prepares."""
+    settings = Settings()
+    configure_logs(settings)
+    assert settings.database_url is not None
+    return build(settings, settings.database_url)

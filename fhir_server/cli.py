@@ -1,0 +1,82 @@
+"""The command `fhir-server`."""
+
+import argparse
+import sys
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from fhir_server import __version__
+from fhir_server.load import command as load_command
+from fhir_server.settings import Settings
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options; those of `serve` are the settings."""
+    main_parser = argparse.ArgumentParser(
+        prog="fhir-server", description="HL7 FHIR R4 server on PostgreSQL."
+    )
+    main_parser.add_argument("--version", action="version", version=f"fhir-server {__version__}")
+    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run the server")
+    _add_settings(serve, set(Settings.model_fields))
+    migrate = commands.add_parser("migrate", help="bring the database to this release's schema")
+    _add_settings(migrate, {"data_dir", "database_url"})
+    load = commands.add_parser("load", help="load resources into a running server")
+    load_command.add_arguments(load)
+    health = commands.add_parser("health", help="ask a running server whether it is ready")
+    health.add_argument("--base-url", default="http://localhost:8080", help="of the server")
+    return main_parser
+
+
+def _add_settings(command: argparse.ArgumentParser, names: set[str]) -> None:
+    for name, field in Settings.model_fields.items():
+        if name in names:
+            flag = "--" + name.replace("_", "-")
+            command.add_argument(flag, **_argument(name, field))
+
+
+def _argument(name: str, field: FieldInfo) -> dict[str, Any]:
+    text = f"{field.description} Default: {field.default}."
+    argument: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
+    if field.annotation is bool:
+        argument["action"] = argparse.BooleanOptionalAction
+    return argument
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Settings from options, then the environment, then defaults. Exits with what is wrong."""
+    given = {
+        name: value for name, value in vars(arguments).items() if name in Settings.model_fields
+    }
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        for problem in error.errors():
+            flag = "--" + str(problem["loc"][0]).replace("_", "-")
+            sys.stderr.write(f"fhir-server: {flag}: {problem['msg']}\n")
+        raise SystemExit(2) from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    parsed = parser().parse_args(arguments)
+    match parsed.command:
+        case "load":
+            return load_command.run(parsed)
+        case "health":
+            from fhir_server.serve import health
+
+            return health(parsed.base_url)
+        case "migrate":
+            from fhir_server.serve import migrate_database
+
+            return migrate_database(settings_of(parsed))
+    from fhir_server.serve import serve
+
+    return serve(settings_of(parsed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""FHIR over HTTP: bodies, headers, status codes and links."""

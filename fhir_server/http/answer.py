@@ -1,0 +1,87 @@
+"""Results and refusals as HTTP responses (R4 http.html#summary)."""
+
+from email.utils import format_datetime
+
+from fhir_server.context import Context
+from fhir_server.fhir_json import decode, encode, encode_pretty
+from fhir_server.http.body import Send
+from fhir_server.http.negotiation import CONTENT_TYPE
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.result import Result
+from fhir_server.outcome import Issue, Refusal, operation_outcome
+
+Header = tuple[bytes, bytes]
+
+_JSON_HEADER = (b"content-type", CONTENT_TYPE.encode())
+_WRITING = frozenset({"POST", "PUT", "PATCH"})
+
+
+async def respond(send: Send, status: int, headers: list[Header], body: bytes | None) -> None:
+    """Send a whole response."""
+    if status not in (204, 304):
+        headers.append((b"content-length", str(len(body or b"")).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body or b""})
+
+
+async def answer_result(
+    send: Send, ctx: Context, request: Request, result: Result, *, pretty: bool
+) -> None:
+    """Send what an interaction gave; HEAD gets the headers alone."""
+    headers: list[Header] = [(b"x-request-id", ctx.request_id.encode())]
+    if result.version:
+        headers.append((b"etag", b'W/"%d"' % result.version))
+    if result.last_updated is not None:
+        modified = format_datetime(result.last_updated, usegmt=True)
+        headers.append((b"last-modified", modified.encode()))
+    if result.created:
+        headers.append((b"location", result.location(ctx.base_url).encode()))
+    headers.extend((name.encode(), value.encode()) for name, value in result.headers.items())
+    status, body = result.status, _preferred_body(request, result)
+    if status == 204 and body is not None:
+        status = 200
+    if body is not None:
+        headers.append(_JSON_HEADER)
+        if pretty:
+            body = encode_pretty(decode(body))
+    if request.method == "HEAD":
+        headers.append((b"content-length", str(len(body or b"")).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await respond(send, status, headers, body)
+
+
+def _preferred_body(request: Request, result: Result) -> bytes | None:
+    """What the client wants back from a write (R4 http.html#ops); reads give the resource."""
+    returns = request.prefer.returns
+    if returns == "OperationOutcome" and result.status != 304 and _is_write(request, result):
+        notes = result.outcome or [Issue("informational", "Done", severity="information")]
+        return encode(operation_outcome(notes))
+    if returns == "minimal" and _is_write(request, result):
+        return None
+    return result.body
+
+
+def _is_write(request: Request, result: Result) -> bool:
+    if request.method == "DELETE":
+        return True
+    return request.method in _WRITING and bool(result.id)
+
+
+async def answer_refusal(
+    send: Send, request_id: str, refusal: Refusal, *, head: bool = False, pretty: bool = False
+) -> None:
+    """Send an OperationOutcome."""
+    encoder = encode_pretty if pretty else encode
+    body = encoder(operation_outcome(refusal.issues))
+    headers = [_JSON_HEADER, (b"x-request-id", request_id.encode())]
+    headers.extend(
+        (name.lower().encode(), value.encode()) for name, value in refusal.headers.items()
+    )
+    if head:
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await respond(send, refusal.status, headers, body)

@@ -1,0 +1,197 @@
+"""The FHIR base URL as an ASGI application: one request in, one interaction, one response out."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from fhir_server.context import Context
+from fhir_server.fhir_json import decode
+from fhir_server.http.answer import answer_refusal, answer_result
+from fhir_server.http.body import ClientGone, Receive, Scope, Send, read_body
+from fhir_server.http.metrics import observe
+from fhir_server.http.negotiation import check_accept, check_content_type
+from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.entries import http_date
+from fhir_server.interactions.request import Prefer, Request
+from fhir_server.interactions.routing import InteractionDefinition
+from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
+
+log = logging.getLogger(__name__)
+
+Headers = dict[str, str]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRUE = ("true", "")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """What the door needs to know.
+
+    path: of the FHIR base URL. base_url: as configured; None follows the Host header.
+    timeout: seconds a request may take.
+    """
+
+    path: str = "/fhir"
+    base_url: str | None = None
+    max_body_bytes: int = 64 * 1024 * 1024
+    timeout: float = 120.0
+    access_log: bool = False
+
+
+class FhirApplication:
+    """Answers everything below the FHIR base URL."""
+
+    def __init__(self, engine: Engine, settings: HttpSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry out one HTTP request."""
+        started = time.perf_counter()
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        exchange = _Exchange(self._engine, self._settings, scope, headers, receive, send)
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await exchange.carry_out()
+        except ClientGone:
+            return
+        except Refusal as refusal:
+            await exchange.refuse(refusal)
+        except TimeoutError:
+            text = f"The request took longer than {self._settings.timeout:g} seconds"
+            await exchange.refuse(Unavailable(Issue("timeout", text)))
+        except Exception:
+            # The traceback names code and types; values of a resource stay out of the log.
+            log.exception("request %s failed", exchange.request_id)
+            text = (
+                f"The server failed; its log tells why under the request id {exchange.request_id}"
+            )
+            await exchange.refuse(Refusal(Issue("exception", text, severity="fatal"), status=500))
+        seconds = time.perf_counter() - started
+        observe(exchange.name, exchange.status, seconds)
+        if self._settings.access_log:
+            log.info(
+                "request",
+                extra={
+                    "method": scope["method"],
+                    "interaction": exchange.name,
+                    "status": exchange.status,
+                    "milliseconds": round(seconds * 1000, 2),
+                    "request_id": exchange.request_id,
+                },
+            )
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: HttpSettings,
+        scope: Scope,
+        headers: Headers,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._scope = scope
+        self._headers = headers
+        self._receive = receive
+        self._send_raw = send
+        self._started = False
+        self._pretty = False
+        self.name = "unknown"
+        self.status = 0
+        given = headers.get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+    async def carry_out(self) -> None:
+        """Read the request, run its interaction, send the result."""
+        method = self._scope["method"]
+        query = _parse_query(self._scope["query_string"])
+        controls = dict(query)
+        self._pretty = controls.get("_pretty", "false") in _TRUE
+        definition, request = self._engine.router.route(method, self._segments())
+        self.name = definition.name
+        check_accept(self._headers.get("accept"), controls.get("_format"))
+        request.query = query
+        self._read_headers(request)
+        await self._read_body(definition, request)
+        ctx = self._context()
+        result = await definition.handler(self._engine, ctx, request)
+        await answer_result(self._send, ctx, request, result, pretty=self._pretty)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Send an OperationOutcome, unless a response is under way already."""
+        if not self._started:
+            head = self._scope["method"] == "HEAD"
+            await answer_refusal(
+                self._send, self.request_id, refusal, head=head, pretty=self._pretty
+            )
+
+    async def _send(self, message: Scope) -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            self.status = message["status"]
+        await self._send_raw(message)
+
+    def _segments(self) -> list[str]:
+        # The raw path, because an encoded slash belongs to a segment and does not separate two.
+        raw = self._scope.get("raw_path") or self._scope["path"].encode()
+        path = raw.decode("latin-1").partition("?")[0]
+        path = path[len(self._settings.path) :].strip("/")
+        return [unquote(part) for part in path.split("/")] if path else []
+
+    def _context(self) -> Context:
+        base_url = self._settings.base_url
+        if base_url is None:
+            host = self._headers.get("host", "localhost")
+            base_url = f"{self._scope.get('scheme', 'http')}://{host}{self._settings.path}"
+        return Context(request_id=self.request_id, base_url=base_url)
+
+    def _read_headers(self, request: Request) -> None:
+        headers = self._headers
+        request.prefer = Prefer.parse(headers.get("prefer"))
+        request.if_match = headers.get("if-match")
+        request.if_none_match = headers.get("if-none-match")
+        request.if_none_exist = headers.get("if-none-exist")
+        request.if_modified_since = http_date(headers.get("if-modified-since"))
+
+    async def _read_body(self, definition: InteractionDefinition, request: Request) -> None:
+        if not definition.body:
+            return
+        body = await read_body(
+            self._receive, self._headers.get("content-length"), self._settings.max_body_bytes
+        )
+        if definition.body == "form" and not body:
+            return
+        check_content_type(self._headers.get("content-type"), definition.body)
+        if definition.body == "form":
+            request.query = request.query + _parse_query(body)
+        elif not body:
+            raise Invalid(Issue("required", "The request has no body; expected a resource"))
+        else:
+            request.resource = decode(body)
+
+
+def _parse_query(query: bytes) -> list[tuple[str, str]]:
+    if not query:
+        return []
+    try:
+        text = query.decode("utf-8")
+        return parse_qsl(
+            text, keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=1000
+        )
+    except ValueError:
+        text = "The query is not percent-encoded UTF-8, or has more than 1000 parameters"
+        raise Invalid(Issue("invalid", text)) from None

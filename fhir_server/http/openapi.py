@@ -1,0 +1,63 @@
+"""The OpenAPI description, made from the registry of interactions."""
+
+from typing import Any
+
+from fhir_server import __version__
+from fhir_server.http.negotiation import FHIR_JSON, FORM
+from fhir_server.interactions.routing import InteractionDefinition, Router
+
+_JSON = {FHIR_JSON: {"schema": {"type": "object"}}}
+_PARAMETERS = {
+    "[type]": ("type", "A resource type, such as Patient."),
+    "[id]": ("id", "The logical id of a resource."),
+    "[vid]": ("vid", "The version of a resource."),
+}
+
+
+def description(router: Router, path: str, resource_types: frozenset[str]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of everything below the FHIR base URL.
+
+    path: of the FHIR base URL, such as `/fhir`.
+    """
+    paths: dict[str, dict[str, Any]] = {}
+    for item in router.interactions:
+        template = f"{path}/{item.path}".rstrip("/")
+        template = template.replace("[", "{").replace("]", "}")
+        paths.setdefault(template, {})[item.method.lower()] = _operation(item, resource_types)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "FHIR server",
+            "version": __version__,
+            "description": "HL7 FHIR R4 (4.0.1) REST interactions.",
+        },
+        "paths": paths,
+    }
+
+
+def _operation(item: InteractionDefinition, resource_types: frozenset[str]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": item.name,
+        "summary": item.summary,
+        "tags": [item.level],
+        "parameters": [
+            _parameter(name, text, resource_types)
+            for mark, (name, text) in _PARAMETERS.items()
+            if mark in item.path
+        ],
+        "responses": {
+            "default": {"description": "A resource, or an OperationOutcome", "content": _JSON}
+        },
+    }
+    if item.body:
+        media = FORM if item.body == "form" else FHIR_JSON
+        content = {media: {"schema": {"type": "object"}}}
+        operation["requestBody"] = {"required": item.body == "resource", "content": content}
+    return operation
+
+
+def _parameter(name: str, text: str, resource_types: frozenset[str]) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if name == "type":
+        schema["enum"] = sorted(resource_types)
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}

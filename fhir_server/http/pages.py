@@ -1,0 +1,102 @@
+"""The pages beside FHIR: the landing page, health, metrics, OpenAPI."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from fhir_server import __version__
+from fhir_server.fhir_json import encode
+from fhir_server.http.fhir import FhirApplication, HttpSettings
+from fhir_server.http.landing import page
+from fhir_server.http.metrics import exposition
+from fhir_server.http.negotiation import CONTENT_TYPE
+from fhir_server.http.openapi import description
+from fhir_server.interactions.engine import Engine
+from fhir_server.outcome import Issue, Refusal, operation_outcome
+from fhir_server.storage import resources
+from fhir_server.storage.store import PooledStore
+
+# Counting every resource takes a moment on a full database; people reload pages.
+_COUNTS_KEPT_SECONDS = 10.0
+_READY_WITHIN_SECONDS = 2.0
+
+
+def application(engine: Engine, store: PooledStore, settings: HttpSettings) -> FastAPI:
+    """The whole HTTP application; opens the store when it starts and closes it when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await store.open()
+        yield
+        await store.close()
+
+    app = FastAPI(title="FHIR server", version=__version__, lifespan=lifespan, redoc_url=None)
+    _add_pages(app, engine, settings)
+    app.mount(settings.path, FhirApplication(engine, settings))
+
+    document = description(engine.router, settings.path, engine.definitions.resource_types)
+    app.openapi = lambda: document  # type: ignore[method-assign]
+
+    @app.exception_handler(404)
+    @app.exception_handler(405)
+    async def not_here(request: Request, error: Any) -> Response:
+        text = f"There is nothing at {request.url.path!r}; FHIR is below {settings.path}"
+        body = encode(operation_outcome([Issue("not-found", text)]))
+        return Response(body, error.status_code, media_type=CONTENT_TYPE)
+
+    return app
+
+
+def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
+    counts = _Counts(engine)
+
+    @app.get("/", include_in_schema=False)
+    async def landing(request: Request) -> HTMLResponse:
+        base_url = (
+            settings.base_url or f"{request.url.scheme}://{request.url.netloc}{settings.path}"
+        )
+        return HTMLResponse(page(base_url, await counts.get()))
+
+    @app.get("/health/live", include_in_schema=False)
+    async def live() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/health/ready", include_in_schema=False)
+    async def ready() -> JSONResponse:
+        try:
+            async with asyncio.timeout(_READY_WITHIN_SECONDS), engine.store.connection() as found:
+                await found.execute("select 1")
+        except (Refusal, TimeoutError):
+            return JSONResponse({"status": "unavailable", "database": "does not answer"}, 503)
+        return JSONResponse({"status": "ok", "database": "ok"})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        media_type, text = exposition()
+        return Response(text, media_type=media_type)
+
+
+class _Counts:
+    """How many resources there are, counted at most once in a while."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._counted = 0.0
+        self._counts: dict[str, int] | None = None
+
+    async def get(self) -> dict[str, int] | None:
+        """Resources by type; None when the database does not answer."""
+        if self._counts is None or time.monotonic() - self._counted > _COUNTS_KEPT_SECONDS:
+            try:
+                async with self._engine.store.connection() as connection:
+                    statements = self._engine.store.statements("default")
+                    self._counts = await resources.counts_by_type(connection, statements)
+            except Refusal:
+                return None
+            self._counted = time.monotonic()
+        return self._counts

@@ -1,0 +1,81 @@
+"""capabilities: made from what is really registered (R4 http.html#capabilities)."""
+
+from functools import lru_cache
+from typing import Any
+
+from fhir_server import __version__
+from fhir_server.context import Context
+from fhir_server.fhir_json import encode
+from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.result import Result
+from fhir_server.interactions.subset import Subset
+from fhir_server.search.predicates import supported
+
+# Definitions do not change while the server runs, so their date is the release's.
+RELEASED = "2026-11-21"
+
+
+async def capabilities(engine: Engine, ctx: Context, request: Request) -> Result:
+    """The CapabilityStatement of this server."""
+    subset = Subset.of(engine.definitions, request)
+    return Result(200, subset.apply(_statement(engine, ctx.base_url)))
+
+
+@lru_cache(maxsize=16)
+def _statement(engine: Engine, base_url: str) -> bytes:
+    codes: dict[str, list[str]] = {"instance": [], "type": [], "system": []}
+    for item in engine.router.interactions:
+        if item.code:
+            codes[item.level].append(item.code)
+    codes["system"].append("batch")
+    zone = engine.where.zone.key
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "id": "server",
+        "status": "active",
+        "date": RELEASED,
+        "kind": "instance",
+        "software": {"name": "fhir-server", "version": __version__},
+        "implementation": {"description": "HL7 FHIR R4 server on PostgreSQL", "url": base_url},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": f"Dates and times without a zone are taken to be in {zone}.",
+                "resource": [
+                    _resource(engine, type_, codes["instance"] + codes["type"])
+                    for type_ in sorted(engine.definitions.resource_types)
+                ],
+                "interaction": [{"code": code} for code in codes["system"]],
+                "searchParam": _search_parameters(engine, "Resource"),
+            }
+        ],
+    }
+    return encode(statement)
+
+
+def _resource(engine: Engine, type_: str, codes: list[str]) -> dict[str, Any]:
+    return {
+        "type": type_,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
+        "interaction": [{"code": code} for code in codes],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical"],
+        "searchParam": _search_parameters(engine, type_),
+    }
+
+
+def _search_parameters(engine: Engine, type_: str) -> list[dict[str, Any]]:
+    return [
+        {"name": item.code, "definition": item.definition.url, "type": item.type}
+        for item in sorted(engine.parameters.of(type_), key=lambda item: item.code)
+        if supported(item)
+    ]

@@ -1,0 +1,91 @@
+"""Which resources a condition means, and that nobody else decides the same at once.
+
+R4 http.html#ccreate, #cond-update, #3.1.0.7.1 (conditional delete), #trules (references).
+"""
+
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+from fhir_server.context import Context
+from fhir_server.interactions.engine import Engine
+from fhir_server.outcome import Invalid, Issue, PreconditionFailed
+from fhir_server.search import execute
+from fhir_server.search.keys import hash64_uncached
+from fhir_server.search.query import RESULT_PARAMETERS, Query, parse
+from fhir_server.storage import resources
+from fhir_server.storage.store import Connection
+
+
+class Condition:
+    """A type and the search that singles out one resource of it.
+
+    Raises `Invalid` for a search that selects nothing in particular or that is not understood.
+    """
+
+    def __init__(
+        self, engine: Engine, ctx: Context, type_: str, query: Iterable[tuple[str, str]]
+    ) -> None:
+        selecting = [(name, value) for name, value in query if name not in RESULT_PARAMETERS]
+        if not selecting:
+            raise Invalid(
+                Issue("required", f"The condition on {type_} is empty; expected a search parameter")
+            )
+        self.type = type_
+        self.text = type_ + "?" + "&".join(f"{name}={value}" for name, value in sorted(selecting))
+        self.query: Query = parse(engine.parameters, type_, selecting, engine.where)
+
+    @classmethod
+    def of_text(cls, engine: Engine, ctx: Context, type_: str, text: str) -> "Condition":
+        """The condition of an If-None-Exist header, `identifier=a|b`, with or without `Type?`."""
+        search = text.rpartition("?")[2]
+        return cls(engine, ctx, type_, parse_qsl(search, keep_blank_values=True))
+
+    @property
+    def lock(self) -> int:
+        """Names the condition, so that two writers that state it take turns."""
+        return hash64_uncached(self.text)
+
+    @property
+    def key(self) -> int | None:
+        """The one search key that this asks for, when that is all it asks for."""
+        predicates = self.query.predicates
+        return predicates[0].key if len(predicates) == 1 else None
+
+
+async def matches(
+    engine: Engine, ctx: Context, connection: Connection, conditions: Iterable[Condition]
+) -> dict[str, list[tuple[str, str]]]:
+    """Up to two (type, id) for each condition, by its text.
+
+    Conditions that are one search key, which nearly all are, are looked up by one statement.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    by_key: dict[int, Condition] = {}
+    statements = engine.statements(ctx)
+    for condition in {condition.text: condition for condition in conditions}.values():
+        if condition.key is not None:
+            by_key[condition.key] = condition
+        else:
+            found[condition.text] = await execute.identities(
+                connection, statements.schema, condition.query, limit=2
+            )
+    for key, hits in (await resources.matching_keys(connection, statements, list(by_key))).items():
+        found[by_key[key].text] = hits
+    return found
+
+
+def one_match(condition: Condition, hits: list[tuple[str, str]]) -> str | None:
+    """The id that a condition means, None for none. Raises `PreconditionFailed` for several."""
+    if len(hits) > 1:
+        raise PreconditionFailed(
+            Issue("multiple-matches", f"The condition {condition.text} matches several resources")
+        )
+    return hits[0][1] if hits else None
+
+
+async def find(
+    engine: Engine, ctx: Context, connection: Connection, condition: Condition
+) -> str | None:
+    """The id that a condition means now, None for none."""
+    hits = await matches(engine, ctx, connection, [condition])
+    return one_match(condition, hits[condition.text])

@@ -1,0 +1,68 @@
+"""create and conditional create (R4 http.html#create, #ccreate)."""
+
+from fhir_server.context import Context
+from fhir_server.interactions.conditional import Condition, find
+from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.references import conditional, settle_conditional
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.result import Result
+from fhir_server.interactions.writing import check, first_version, result_of
+from fhir_server.outcome import Conflict, Issue
+from fhir_server.storage import resources
+from fhir_server.storage.store import Connection
+from fhir_server.validation.structure import Checked
+
+
+async def create(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Store a new resource under an id of the server's.
+
+    With If-None-Exist: 200 and the resource that matches, if one does, and nothing is stored.
+    """
+    checked = check(engine, request.resource, request.type)
+    if request.if_none_exist is not None:
+        return await _create_unless_exists(engine, ctx, request, checked)
+    if conditional(checked.references):
+        async with engine.store.transaction() as connection:
+            await settle_conditional(engine, ctx, connection, checked.references)
+            return await _store(engine, ctx, connection, request)
+    async with engine.store.connection() as connection:
+        return await _store(engine, ctx, connection, request)
+
+
+async def _create_unless_exists(
+    engine: Engine, ctx: Context, request: Request, checked: Checked
+) -> Result:
+    assert request.if_none_exist is not None
+    condition = Condition.of_text(engine, ctx, request.type, request.if_none_exist)
+    async with engine.store.connection() as connection:
+        existing = await _existing(engine, ctx, connection, condition)
+    if existing is not None:
+        return existing
+    async with engine.store.transaction() as connection:
+        # Whoever states the same condition waits here, then finds what this one stores.
+        await resources.lock_names(connection, [condition.lock])
+        existing = await _existing(engine, ctx, connection, condition)
+        if existing is not None:
+            return existing
+        await settle_conditional(engine, ctx, connection, checked.references)
+        return await _store(engine, ctx, connection, request)
+
+
+async def _existing(
+    engine: Engine, ctx: Context, connection: Connection, condition: Condition
+) -> Result | None:
+    id_ = await find(engine, ctx, connection, condition)
+    if id_ is None:
+        return None
+    stored = await resources.current(connection, engine.statements(ctx), condition.type, id_)
+    if stored is None or stored.content is None:
+        return None
+    return result_of(stored, 200, created=True)
+
+
+async def _store(engine: Engine, ctx: Context, connection: Connection, request: Request) -> Result:
+    (rid,) = await engine.store.row_ids(ctx.tenant, 1)
+    row = first_version(engine, ctx, request.resource, ctx.new_id(), rid, "POST")
+    if not await resources.create(connection, engine.statements(ctx), row):
+        raise Conflict(Issue("duplicate", f"{row.type}/{row.id} exists already"))
+    return result_of(row, 201, created=True)

@@ -1,0 +1,59 @@
+"""delete and conditional delete (R4 http.html#delete, #3.1.0.7.1)."""
+
+from fhir_server.context import Context
+from fhir_server.interactions.conditional import Condition, find
+from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.result import Result
+from fhir_server.interactions.update import ATTEMPTS, check_preconditions
+from fhir_server.interactions.writing import deletion
+from fhir_server.outcome import Conflict, Issue
+from fhir_server.storage import resources
+from fhir_server.storage.store import Connection
+
+
+async def delete(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Make a version that says the resource is deleted; history stays.
+
+    What is deleted already, or never was, stays as it is and answers the same.
+    """
+    async with engine.store.connection() as connection:
+        return await _store_deletion(engine, ctx, connection, request)
+
+
+async def conditional_delete(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Delete the one resource that the query matches, if any; several are refused."""
+    condition = Condition(engine, ctx, request.type, request.query)
+    async with engine.store.transaction() as connection:
+        await resources.lock_names(connection, [condition.lock])
+        id_ = await find(engine, ctx, connection, condition)
+        if id_ is None:
+            note = Issue("informational", f"Nothing matches {condition.text}", "", "information")
+            return Result(204, outcome=[note])
+        request.id = id_
+        return await _store_deletion(engine, ctx, connection, request)
+
+
+async def _store_deletion(
+    engine: Engine, ctx: Context, connection: Connection, request: Request
+) -> Result:
+    statements = engine.statements(ctx)
+    for _ in range(ATTEMPTS):
+        old = await resources.current(connection, statements, request.type, request.id)
+        check_preconditions(request, old)
+        if old is None:
+            text = f"There is no {request.type} with the id {request.id!r}"
+            return Result(204, outcome=[Issue("informational", text, "", "information")])
+        if old.content is None:
+            return _deleted(request, old.version)
+        row = deletion(ctx, old)
+        if await resources.replace(connection, statements, row, old.version):
+            return _deleted(request, row.version)
+    name = f"{request.type}/{request.id}"
+    raise Conflict(Issue("conflict", f"{name} changed {ATTEMPTS} times while it was to be deleted"))
+
+
+def _deleted(request: Request, version: int) -> Result:
+    text = f"{request.type}/{request.id} is deleted, as version {version}"
+    note = Issue("informational", text, "", "information")
+    return Result(204, type=request.type, id=request.id, version=version, outcome=[note])

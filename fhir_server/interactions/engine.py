@@ -1,0 +1,48 @@
+"""The wired parts that every interaction uses."""
+
+from dataclasses import dataclass, replace
+
+from fhir_server.context import Context
+from fhir_server.interactions.routing import Router
+from fhir_server.search.extract import Extractor
+from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.predicates import Circumstances
+from fhir_server.spec import Definitions
+from fhir_server.storage.statements import Statements
+from fhir_server.storage.store import BoundStore, Connection, Store
+from fhir_server.validation.structure import StructureCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one request may ask for.
+
+    bundle_entries: entries of a batch or transaction.
+    page, largest_page: resources of a page by default, and at most.
+    """
+
+    bundle_entries: int = 5000
+    page: int = 20
+    largest_page: int = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Engine:
+    """What interactions need; made once a process by the composition root."""
+
+    store: Store
+    definitions: Definitions
+    structure: StructureCheck
+    parameters: SearchParameters
+    extractor: Extractor
+    where: Circumstances
+    limits: Limits
+    router: Router
+
+    def statements(self, ctx: Context) -> Statements:
+        """The SQL of the context's tenant."""
+        return self.store.statements(ctx.tenant)
+
+    def within(self, connection: Connection) -> "Engine":
+        """The same engine with every interaction inside `connection`'s transaction."""
+        return replace(self, store=BoundStore(self.store, connection))

@@ -1,0 +1,148 @@
+"""history of an instance, a type and the system (R4 http.html#history)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fhir_server.context import Context
+from fhir_server.interactions.bundles import bundle, page_size, raw, url
+from fhir_server.interactions.cursor import decode_cursor, encode_cursor
+from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.read import not_found
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.result import Result
+from fhir_server.interactions.subset import Subset
+from fhir_server.interactions.writing import instant_text
+from fhir_server.outcome import Invalid, Issue
+from fhir_server.search.values import Instants
+from fhir_server.storage import resources
+from fhir_server.storage.resources import Stored
+
+PARAMETERS = frozenset(
+    {"_since", "_at", "_count", "_cursor", "_format", "_pretty", "_summary", "_elements"}
+)
+
+_START = datetime(1, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 12, 31, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REASONS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
+
+
+@dataclass(slots=True)
+class _Bounds:
+    since: datetime = _START
+    before: datetime = _END
+    alive: datetime = _START
+
+
+async def instance_history(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Every version of one resource, newest first. Raises `NotFound` when it never was."""
+    return await _history(engine, ctx, request)
+
+
+async def type_history(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Every version of every resource of a type, newest first."""
+    return await _history(engine, ctx, request)
+
+
+async def system_history(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Every version of every resource, newest first."""
+    return await _history(engine, ctx, request)
+
+
+async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
+    _check_parameters(request)
+    bounds = _bounds(engine, request)
+    size = page_size(request, engine.limits.page, engine.limits.largest_page)
+    subset = Subset.of(engine.definitions, request)
+    statements = engine.statements(ctx)
+    query = statements.system_history
+    if request.type:
+        query = statements.instance_history if request.id else statements.type_history
+    parameters: dict[str, Any] = {
+        "type": request.type,
+        "id": request.id,
+        "since": bounds.since,
+        "before": bounds.before,
+        "alive": bounds.alive,
+        "limit": size + 1,
+        **_position(request),
+    }
+    total = None
+    async with engine.store.connection() as connection:
+        if request.id:
+            total = await resources.count_versions(connection, statements, request.type, request.id)
+            if not total:
+                raise not_found(request.type, request.id)
+        rows = await resources.history_page(connection, query, parameters)
+    whole = bounds == _Bounds()
+    entries = [_entry(ctx, row, subset) for row in rows[:size]]
+    links = _links(ctx, request, rows[size - 1] if len(rows) > size and size else None)
+    return Result(200, bundle(ctx, "history", links, entries, total if whole else None))
+
+
+def _check_parameters(request: Request) -> None:
+    unknown = sorted({name for name, _ in request.query} - PARAMETERS)
+    if unknown and request.prefer.handling != "lenient":
+        known = ", ".join(sorted(PARAMETERS - {"_cursor"}))
+        text = f"Unknown parameters {', '.join(unknown)}; a history knows {known}"
+        raise Invalid(Issue("not-supported", text))
+
+
+def _bounds(engine: Engine, request: Request) -> _Bounds:
+    bounds = _Bounds()
+    since, at = request.one("_since"), request.one("_at")
+    if since is not None:
+        bounds.since = _range(engine, "_since", since)[0]
+    if at is not None:
+        # A version counts if it was current at some moment of the period.
+        bounds.alive, bounds.before = _range(engine, "_at", at)
+    return bounds
+
+
+def _range(engine: Engine, name: str, text: str) -> tuple[datetime, datetime]:
+    try:
+        low, high = Instants(engine.where.zone).of_text(text)
+        return _EPOCH + timedelta(microseconds=low), _EPOCH + timedelta(microseconds=high)
+    except (ValueError, OverflowError):
+        expected = "expected a date or instant such as 2026-03-01T10:00:00Z"
+        raise Invalid(Issue("value", f"{name}={text!r}: {expected}")) from None
+
+
+def _position(request: Request) -> dict[str, Any]:
+    text = request.one("_cursor")
+    if text is None:
+        return {"at": _END, "at_rid": 0, "at_version": 0}
+    microseconds, rid, version = decode_cursor(text, (int, int, int))
+    at = _EPOCH + timedelta(microseconds=min(max(microseconds, 0), 2**57))
+    return {"at": at, "at_rid": rid, "at_version": version}
+
+
+def _entry(ctx: Context, row: Stored, subset: Subset) -> dict[str, Any]:
+    identity = f"{row.type}/{row.id}"
+    entry: dict[str, Any] = {"fullUrl": f"{ctx.base_url}/{identity}"}
+    if row.content is not None:
+        entry["resource"] = raw(subset.apply(row.content))
+    entry["request"] = {
+        "method": row.method,
+        "url": row.type if row.method == "POST" else identity,
+    }
+    created = row.method == "PUT" and row.version == 1
+    entry["response"] = {
+        "status": "201 Created" if created else _REASONS[row.method],
+        "etag": f'W/"{row.version}"',
+        "lastModified": instant_text(row.last_updated),
+    }
+    return entry
+
+
+def _links(ctx: Context, request: Request, last: Stored | None) -> list[tuple[str, str]]:
+    path = "/".join(part for part in (request.type, request.id, "_history") if part)
+    kept = [item for item in request.query if item[0] in PARAMETERS]
+    links = [("self", url(ctx, path, kept))]
+    if last is not None:
+        microseconds = (last.last_updated - _EPOCH) // timedelta(microseconds=1)
+        cursor = encode_cursor([microseconds, last.rid, last.version])
+        following = [item for item in kept if item[0] != "_cursor"]
+        links.append(("next", url(ctx, path, [*following, ("_cursor", cursor)])))
+    return links

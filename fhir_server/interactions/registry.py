@@ -1,0 +1,49 @@
+"""Every interaction this server has, as data: routing, capabilities and OpenAPI walk this table."""
+
+from fhir_server.interactions.batch import batch_or_transaction
+from fhir_server.interactions.capabilities import capabilities
+from fhir_server.interactions.create import create
+from fhir_server.interactions.delete import conditional_delete, delete
+from fhir_server.interactions.history import instance_history, system_history, type_history
+from fhir_server.interactions.read import read, vread
+from fhir_server.interactions.routing import InteractionDefinition
+from fhir_server.interactions.search import search
+from fhir_server.interactions.update import conditional_update, update
+
+INTERACTIONS: tuple[InteractionDefinition, ...] = tuple(
+    InteractionDefinition(*row)
+    for row in (
+        ("capabilities", "", "system", "GET", "metadata", capabilities, "",
+         "What this server can do"),
+        ("batch", "transaction", "system", "POST", "", batch_or_transaction, "resource",
+         "Carry out the entries of a batch or transaction Bundle"),
+        ("search-system", "search-system", "system", "GET", "", search, "",
+         "Search all types"),
+        ("search-system-post", "", "system", "POST", "_search", search, "form",
+         "Search all types, with the parameters in the body"),
+        ("history-system", "history-system", "system", "GET", "_history", system_history, "",
+         "Every version of every resource"),
+        ("create", "create", "type", "POST", "[type]", create, "resource",
+         "Create a resource; with If-None-Exist only if nothing matches"),
+        ("search", "search-type", "type", "GET", "[type]", search, "",
+         "Search a type"),
+        ("search-post", "", "type", "POST", "[type]/_search", search, "form",
+         "Search a type, with the parameters in the body"),
+        ("update-conditional", "", "type", "PUT", "[type]", conditional_update, "resource",
+         "Update the resource that the query matches, or create it"),
+        ("delete-conditional", "", "type", "DELETE", "[type]", conditional_delete, "",
+         "Delete the resource that the query matches"),
+        ("history-type", "history-type", "type", "GET", "[type]/_history", type_history, "",
+         "Every version of every resource of a type"),
+        ("read", "read", "instance", "GET", "[type]/[id]", read, "",
+         "Read the current version"),
+        ("update", "update", "instance", "PUT", "[type]/[id]", update, "resource",
+         "Store a new version, or create the resource under this id"),
+        ("delete", "delete", "instance", "DELETE", "[type]/[id]", delete, "",
+         "Delete the resource; its history stays"),
+        ("history-instance", "history-instance", "instance", "GET", "[type]/[id]/_history",
+         instance_history, "", "Every version of the resource"),
+        ("vread", "vread", "instance", "GET", "[type]/[id]/_history/[vid]", vread, "",
+         "Read one version"),
+    )
+)  # fmt: skip

@@ -1,0 +1,86 @@
+"""An interaction as asked for, whatever door it came in by."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fhir_server.outcome import Invalid, Issue
+
+RETURN_PREFERENCES = ("minimal", "representation", "OperationOutcome")
+HANDLING_PREFERENCES = ("strict", "lenient")
+
+
+@dataclass(frozen=True, slots=True)
+class Prefer:
+    """What the client prefers to get back (R4 http.html#ops, Prefer).
+
+    returns: `minimal`, `representation`, `OperationOutcome`, or None when nothing was said.
+    handling: `strict` refuses unknown search parameters, `lenient` ignores them.
+    """
+
+    returns: str | None = None
+    handling: str = "strict"
+
+    @classmethod
+    def parse(cls, header: str | None) -> "Prefer":
+        """Read a Prefer header; preferences this server does not know are ignored (RFC 7240)."""
+        if not header:
+            return _NO_PREFERENCE
+        wishes: dict[str, str] = {}
+        for part in header.replace(";", ",").split(","):
+            name, _, value = part.strip().partition("=")
+            wishes.setdefault(name.strip().lower(), value.strip().strip('"'))
+        returns = wishes.get("return")
+        handling = wishes.get("handling", "strict")
+        return cls(
+            returns if returns in RETURN_PREFERENCES else None,
+            handling if handling in HANDLING_PREFERENCES else "strict",
+        )
+
+
+_NO_PREFERENCE = Prefer()
+
+
+@dataclass(slots=True)
+class Request:
+    """One interaction to carry out.
+
+    type, id, version: from the URL, as far as it names them.
+    query: decoded name and value pairs, in the order given.
+    resource: the decoded body, None when there is none.
+    if_none_exist: the search of a conditional create.
+    if_modified_since: an aware UTC instant.
+    """
+
+    method: str
+    type: str = ""
+    id: str = ""
+    version: str = ""
+    query: list[tuple[str, str]] = field(default_factory=list)
+    resource: Any = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_none_exist: str | None = None
+    if_modified_since: datetime | None = None
+    prefer: Prefer = _NO_PREFERENCE
+
+    def one(self, name: str) -> str | None:
+        """The value of a parameter that may be given once.
+
+        Raises `Invalid` when it is given several times.
+        """
+        values = [value for key, value in self.query if key == name]
+        if len(values) > 1:
+            raise Invalid(Issue("invalid", f"The parameter {name} may be given once, not {values}"))
+        return values[0] if values else None
+
+
+def version_of_etag(tag: str) -> int | None:
+    """The version an entity tag names, such as 3 for `W/"3"`; None when it names none of ours."""
+    bare = tag.strip().removeprefix("W/").strip('"')
+    return int(bare) if bare.isascii() and bare.isdigit() and len(bare) < 10 else None
+
+
+def tags(header: str) -> list[int | None]:
+    """The versions of a list of entity tags."""
+    return [version_of_etag(tag) for tag in header.split(",")]

@@ -1,0 +1,108 @@
+"""From a method and a path to the interaction they ask for."""
+
+import difflib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.context import Context
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.result import Result
+from fhir_server.outcome import Issue, NotFound, Refusal
+
+# The first argument is the Engine, which holds the router and so cannot be named here.
+Handler = Callable[[Any, Context, Request], Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionDefinition:
+    """One way to call the server.
+
+    code: as in the restful-interaction value set, which CapabilityStatement uses; empty for a
+    second way to call one, such as a search by POST.
+    level: `instance`, `type` or `system`.
+    path: below the base URL; `[type]`, `[id]` and `[vid]` stand for any.
+    body: whether a resource is sent (`resource`), a form (`form`), or nothing (`""`).
+    summary: one line for people.
+    """
+
+    name: str
+    code: str
+    level: str
+    method: str
+    path: str
+    handler: Handler
+    body: str
+    summary: str
+
+
+_FIXED = frozenset({"metadata", "_history", "_search"})
+
+
+class Router:
+    """Finds interactions in a table of them."""
+
+    def __init__(
+        self, interactions: Sequence[InteractionDefinition], resource_types: frozenset[str]
+    ) -> None:
+        self.interactions = tuple(interactions)
+        self._types = resource_types
+        self._by_route = {(item.method, item.path): item for item in interactions}
+        self._methods: dict[str, list[str]] = {}
+        for item in interactions:
+            self._methods.setdefault(item.path, []).append(item.method)
+
+    def route(self, method: str, segments: list[str]) -> tuple[InteractionDefinition, Request]:
+        """The interaction, and a request with what the path names.
+
+        segments: of the path below the base URL, decoded. Raises `NotFound` for a path that leads
+        nowhere and a 405 `Refusal` for a method that the path does not take.
+        """
+        path, request = self._shape(segments)
+        request.method = method
+        definition = self._by_route.get(("GET" if method == "HEAD" else method, path))
+        if definition is not None:
+            return definition, request
+        shown = "/" + "/".join(segments)
+        if path not in self._methods:
+            raise NotFound(Issue("not-found", f"There is nothing at {shown!r}"))
+        methods = list(self._methods[path])
+        if "GET" in methods:
+            methods.append("HEAD")
+        allowed = ", ".join(methods)
+        issue = Issue("not-supported", f"{method} is not possible on {shown!r}; try {allowed}")
+        raise Refusal(issue, status=405, headers={"Allow": allowed})
+
+    def _shape(self, segments: list[str]) -> tuple[str, Request]:
+        request = Request("")
+        if not segments:
+            return "", request
+        first, rest = segments[0], segments[1:]
+        if first in _FIXED:
+            return "/".join(segments), request
+        if first.startswith("$"):
+            raise _unknown_operation(first, "the system")
+        if first not in self._types:
+            raise self._unknown_type(first)
+        request.type = first
+        if not rest or rest[0] in _FIXED:
+            return "/".join(["[type]", *rest]), request
+        if rest[0].startswith("$"):
+            raise _unknown_operation(rest[0], first)
+        request.id = rest[0]
+        pattern = ["[type]", "[id]", *rest[1:]]
+        if len(rest) == 3 and rest[1] == "_history":
+            request.version = rest[2]
+            pattern[3] = "[vid]"
+        elif len(rest) == 2 and rest[1].startswith("$"):
+            raise _unknown_operation(rest[1], first)
+        return "/".join(pattern), request
+
+    def _unknown_type(self, name: str) -> NotFound:
+        near = difflib.get_close_matches(name, self._types, 3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        return NotFound(Issue("not-supported", f"{name!r} is no resource type of R4{hint}"))
+
+
+def _unknown_operation(name: str, place: str) -> NotFound:
+    return NotFound(Issue("not-supported", f"There is no operation {name} on {place}"))

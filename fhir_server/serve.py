@@ -1,0 +1,150 @@
+"""Running the server: database, migrations, worker processes."""
+
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from fhir_server.logs import configure_logs
+from fhir_server.settings import Settings
+from fhir_server.storage.embedded import EmbeddedPostgres
+from fhir_server.storage.migrate import migrate
+
+log = logging.getLogger(__name__)
+
+FHIR_PATH = "/fhir"
+_READY_WITHIN_SECONDS = 60.0
+_STOP_WITHIN_SECONDS = 20
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal says stop: SIGTERM and SIGINT let running requests finish."""
+    configure_logs(settings)
+    with _database(settings) as database_url, tempfile.TemporaryDirectory() as metrics:
+        if not _migrated(database_url):
+            return 1
+        _hand_over(settings, database_url, metrics)
+        threading.Thread(target=_welcome, args=(settings,), daemon=True).start()
+        _run_workers(settings)
+    return 0
+
+
+def migrate_database(settings: Settings) -> int:
+    """Bring the database to this release's schema and say what was done."""
+    configure_logs(settings)
+    with _database(settings) as database_url:
+        return 0 if _migrated(database_url, tell=True) else 1
+
+
+def health(base_url: str) -> int:
+    """Exit status 0 if the server at a URL is ready."""
+    root = base_url.removesuffix("/").removesuffix(FHIR_PATH)
+    try:
+        answer = httpx.get(f"{root}/health/ready", timeout=5)
+    except httpx.HTTPError as error:
+        sys.stderr.write(f"fhir-server: {root} does not answer: {error}\n")
+        return 1
+    sys.stdout.write(f"{answer.text}\n")
+    return 0 if answer.status_code == 200 else 1
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[str]:
+    """The database's URL; the embedded one runs, and is kept running, inside the block."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    embedded = EmbeddedPostgres(settings.data_dir)
+    url = embedded.start()
+    embedded.watch()
+    try:
+        yield url
+    finally:
+        embedded.stop()
+
+
+def _migrated(database_url: str, *, tell: bool = False) -> bool:
+    try:
+        before, after = migrate(database_url)
+    except (psycopg.OperationalError, RuntimeError) as error:
+        sys.stderr.write(f"fhir-server: the database cannot be used: {error}\n")
+        return False
+    if tell:
+        change = f"is at revision {after}" if before == after else f"went from {before} to {after}"
+        sys.stdout.write(f"The database {change}.\n")
+    return True
+
+
+def _hand_over(settings: Settings, database_url: str, metrics: str) -> None:
+    """Put the settings into the environment, from which each worker process reads them."""
+    for name, value in settings.model_dump().items():
+        if value is not None:
+            os.environ[f"FHIR_SERVER_{name.upper()}"] = str(value)
+    os.environ["FHIR_SERVER_DATABASE_URL"] = database_url
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+
+
+def _run_workers(settings: Settings) -> None:
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces, Loops
+
+    Granian(
+        "fhir_server.app:create",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        loop=Loops.uvloop,
+        websockets=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=_STOP_WITHIN_SECONDS,
+    ).serve()
+
+
+def _welcome(settings: Settings) -> None:
+    """Tell a person at the terminal what to type next, once requests are answered."""
+    host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
+    root = f"http://{host}:{settings.port}"
+    started = time.monotonic()
+    while time.monotonic() - started < _READY_WITHIN_SECONDS:
+        try:
+            if httpx.get(f"{root}/health/ready", timeout=2).status_code == 200:
+                break
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    else:
+        log.error("the server did not become ready within %d s", _READY_WITHIN_SECONDS)
+        return
+    place = "an external PostgreSQL" if settings.database_url else _absolute(settings.data_dir)
+    sys.stderr.write(
+        f"""
+FHIR R4 server ready at {root}{FHIR_PATH} (data in {place})
+
+  A page for people:     {root}/
+  What it can do:        curl '{root}{FHIR_PATH}/metadata?_pretty=true'
+  Put in a patient:      curl -H 'Content-Type: application/fhir+json' {root}{FHIR_PATH}/Patient \\
+                           -d '{{"resourceType": "Patient", "name": [{{"family": "Chalmers"}}]}}'
+  Find it:               curl '{root}{FHIR_PATH}/Patient?name=chal&_pretty=true'
+  Load a folder:         .venv/bin/fhir-server load FOLDER --base-url {root}{FHIR_PATH}
+  Stop:                  Ctrl-C
+
+"""
+    )
+    sys.stderr.flush()
+
+
+def _absolute(path: Path) -> str:
+    return str(path.resolve())

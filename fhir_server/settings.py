@@ -1,0 +1,88 @@
+"""Every setting, its default and its meaning; each is a command-line option and a variable.
+
+`FHIR_SERVER_PORT=8081` and `--port 8081` are the same; the option wins.
+"""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The settings of one server."""
+
+    model_config = SettingsConfigDict(env_prefix="FHIR_SERVER_", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on.")
+    workers: int = Field(2, ge=1, le=128, description="Server processes.")
+    data_dir: Path = Field(
+        Path("data"), description="Where the embedded PostgreSQL keeps its files."
+    )
+    database_url: str | None = Field(
+        None,
+        description="A PostgreSQL 15 or later to use instead of the embedded one, such as "
+        "postgresql://user:password@host/database.",
+    )
+    database_pool: int = Field(16, ge=2, le=500, description="Database connections a process.")
+    base_url: str | None = Field(
+        None,
+        description="The FHIR base URL as clients see it, such as https://fhir.example.org/fhir. "
+        "Unset, links follow the Host header of each request.",
+    )
+    time_zone: str = Field(
+        "UTC", description="Zone of dates and times that name none, such as Europe/Berlin."
+    )
+    max_body_bytes: int = Field(
+        64 * MEBIBYTE, ge=1024, description="Largest request body; a larger one gets 413."
+    )
+    max_bundle_entries: int = Field(
+        5000, ge=1, description="Most entries of a batch or transaction; more get 413."
+    )
+    page_size: int = Field(20, ge=1, description="Resources of a page when _count is not given.")
+    max_page_size: int = Field(1000, ge=1, description="Most resources of a page.")
+    request_timeout: float = Field(
+        120.0, gt=0, description="Seconds after which a request is given up with 503."
+    )
+    statement_timeout: float = Field(
+        60.0, gt=0, description="Seconds after which PostgreSQL ends a statement."
+    )
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: str = Field("json", description="json, one object a line, or text.")
+    access_log: bool = Field(
+        False, description="Log every request: method, route, status, duration; no ids, no values."
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"unknown time zone {name!r}; expected one such as UTC") from None
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_slash(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r}: expected a URL that begins with http:// or https://")
+        return url.rstrip("/") if url else None
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError(f"{level!r}: expected DEBUG, INFO, WARNING or ERROR")
+        return level.upper()
+
+    @field_validator("log_format")
+    @classmethod
+    def _known_format(cls, name: str) -> str:
+        if name not in ("json", "text"):
+            raise ValueError(f"{name!r}: expected json or text")
+        return name
