@@ -1,0 +1,216 @@
+import copy
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fhir_server.search import keys
+from fhir_server.search.keys import hash64, key
+from tests.search.extraction import BASE_URL, EXTRACTOR, keys_of
+
+UCUM = "http://unitsofmeasure.org"
+LOINC = "http://loinc.org"
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+STATUS = "http://hl7.org/fhir/observation-status"
+
+OBSERVATION: dict[str, Any] = {
+    "resourceType": "Observation",
+    "id": "o1",
+    "meta": {
+        "lastUpdated": "2020-01-01T00:00:00Z",
+        "profile": ["http://p|1"],
+        "tag": [{"system": "http://t", "code": "x"}],
+        "source": "http://source",
+    },
+    "status": "final",
+    "category": [{"coding": [{"system": CATEGORY, "code": "laboratory"}]}],
+    "code": {"coding": [{"system": LOINC, "code": "15074-8"}], "text": "Glucose"},
+    "subject": {"reference": f"{BASE_URL}/Patient/f001", "display": "P. van de Heuvel"},
+    "effectiveDateTime": "1970-01-02T00:00:00+00:00",
+    "performer": [{"reference": "Practitioner/f005"}],
+    "valueQuantity": {"value": Decimal("6.3"), "unit": "mmol/L", "system": UCUM, "code": "mmol/L"},
+}
+
+
+def _token(name: str, system: str, code: str) -> set[int]:
+    texts = (f"*\x1f{code}", f"{system}\x1f{code}", f"{system}\x1f*")
+    return {key(f"Observation|{name}", text) for text in texts}
+
+
+def test_an_observation_has_exactly_these_entries() -> None:
+    entries = EXTRACTOR.extract(OBSERVATION)
+    expected = (
+        _token("status", STATUS, "final")
+        | _token("category", CATEGORY, "laboratory")
+        | _token("code", LOINC, "15074-8")
+        | _token("combo-code", LOINC, "15074-8")
+        | _token("_tag", "http://t", "x")
+        | {key("Resource|_tag", text) for text in ("*\x1fx", "http://t\x1fx", "http://t\x1f*")}
+        | {
+            key(f"{type_}|{code}", text)
+            for type_ in ("Observation", "Resource")
+            for code, text in (
+                ("_profile", "http://p"),
+                ("_profile", "http://p|1"),
+                ("_source", "http://source"),
+            )
+        }
+        | {
+            key("Observation|subject", "Patient/f001"),
+            key("Observation|patient", "Patient/f001"),
+            key("Observation|performer", "Practitioner/f005"),
+        }
+    )
+    assert entries.keys == sorted(expected)
+    assert entries.strings == []
+    day = 86_400_000_000
+    assert entries.dates == [(hash64("Observation|date"), day, day + 1_000_000)]
+    low, high = Decimal("6.25"), Decimal("6.35")
+    assert sorted(entries.numbers) == sorted(
+        (hash64(f"Observation|{code}"), unit, low, high)
+        for code in ("value-quantity", "combo-value-quantity")
+        for unit in (keys.unit_in_system(UCUM, "mmol/L"), keys.unit_without_system("mmol/L"))
+    )
+
+
+def test_a_patient_has_exactly_these_entries() -> None:
+    patient = {
+        "resourceType": "Patient",
+        "active": True,
+        "name": [{"family": "Van de Heuvel", "given": ["Pieter"]}],
+        "gender": "male",
+        "birthDate": "1970-01-01",
+        "address": [{"city": "Amsterdam", "use": "home"}],
+        "managingOrganization": {"reference": "Organization/1"},
+        "link": [{"other": {"reference": "Patient/2"}, "type": "seealso"}],
+    }
+    entries = EXTRACTOR.extract(patient)
+    gender = "http://hl7.org/fhir/administrative-gender"
+    use = "http://hl7.org/fhir/address-use"
+    tokens = {
+        "active": ["*\x1ftrue", "\x1ftrue"],
+        "deceased": ["*\x1ffalse", "\x1ffalse"],
+        "gender": ["*\x1fmale", f"{gender}\x1fmale", f"{gender}\x1f*"],
+        "address-use": ["*\x1fhome", f"{use}\x1fhome", f"{use}\x1f*"],
+        "organization": ["Organization/1"],
+        "link": ["Patient/2"],
+    }
+    exact = {
+        "name": ["Van de Heuvel", "Pieter"],
+        "phonetic": ["Van de Heuvel", "Pieter"],
+        "family": ["Van de Heuvel"],
+        "given": ["Pieter"],
+        "address": ["Amsterdam"],
+        "address-city": ["Amsterdam"],
+    }
+    assert entries.keys == sorted(
+        {key(f"Patient|{code}", text) for code, texts in tokens.items() for text in texts}
+        | {key(f"Patient|{code}:exact", text) for code, texts in exact.items() for text in texts}
+    )
+    assert sorted(entries.strings) == sorted(
+        (hash64(f"Patient|{code}"), text.lower()) for code, texts in exact.items() for text in texts
+    )
+    assert entries.dates == [(hash64("Patient|birthdate"), 0, 86_400_000_000)]
+    assert entries.numbers == []
+
+
+def test_what_applies_to_all_types_is_found_across_types() -> None:
+    stored = EXTRACTOR.extract(OBSERVATION).keys
+    assert key("Resource|_tag", "http://t\x1fx") in stored
+    assert key("Observation|_tag", "http://t\x1fx") in stored
+
+
+def test_id_and_last_update_are_columns_and_not_entries() -> None:
+    entries = EXTRACTOR.extract({"resourceType": "Basic", "id": "b", "meta": OBSERVATION["meta"]})
+    assert key("Basic|_id", "*\x1fb") not in entries.keys
+    assert entries.dates == []
+
+
+def test_a_value_given_twice_is_entered_once() -> None:
+    names = [{"family": "Same"}, {"family": "same"}, {"family": "Same"}]
+    entries = EXTRACTOR.extract({"resourceType": "Patient", "name": names})
+    assert len(entries.keys) == len(set(entries.keys))
+    assert sorted(entries.strings) == sorted(
+        (hash64(f"Patient|{code}"), "same") for code in ("name", "phonetic", "family")
+    )
+
+
+def test_a_resource_is_not_changed_by_extraction() -> None:
+    before = copy.deepcopy(OBSERVATION)
+    EXTRACTOR.extract(OBSERVATION)
+    assert before == OBSERVATION
+
+
+def test_values_without_a_value_are_passed_over() -> None:
+    patient = {
+        "resourceType": "Patient",
+        "_birthDate": {"extension": []},
+        "name": [{"given": [None, "A"], "_given": [{"id": "g"}, None]}],
+        "telecom": [{"system": "phone"}],
+        "identifier": [{"system": "http://s"}],
+        "managingOrganization": {"display": "nobody"},
+    }
+    assert keys_of(patient, "given:exact", "A") == {"A"}
+    assert keys_of(patient, "identifier", "http://s\x1f*") == {"http://s\x1f*"}
+    assert EXTRACTOR.extract(patient).dates == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"name": "text"},
+        {"name": [1, 2]},
+        {"name": [{"given": 5, "family": {}}]},
+        {"birthDate": "1970-99-99"},
+        {"birthDate": ["1970"]},
+        {"identifier": {"value": "x"}},
+        {"identifier": [[{"value": "x"}]]},
+        {"gender": ["male"]},
+        {"managingOrganization": "Organization/1"},
+        {"managingOrganization": {"reference": 5, "identifier": [1]}},
+        {"meta": "x"},
+        {"meta": {"tag": {"code": "x"}}},
+        {"extension": 5},
+        {"contact": [None, {"relationship": None}]},
+    ],
+)
+def test_malformed_values_are_passed_over_and_the_rest_is_entered(broken: dict[str, Any]) -> None:
+    patient = {"resourceType": "Patient", **broken, "active": True}
+    assert keys_of(patient, "active", "*\x1ftrue") == {"*\x1ftrue"}
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict | list):
+        items = list(value.items() if isinstance(value, dict) else enumerate(value))
+        for name, inner in items:
+            yield value, name
+            yield from _places(inner)
+
+
+_JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.decimals()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["coding", "code", "value", "start", "x"]), inner, max_size=2
+        ),
+    ),
+    max_leaves=4,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_no_junk_anywhere_makes_extraction_fail(data: st.DataObject) -> None:
+    resource = copy.deepcopy(OBSERVATION)
+    places = [(holder, name) for holder, name in _places(resource) if name != "resourceType"]
+    holder, name = data.draw(st.sampled_from(places))
+    holder[name] = data.draw(_JUNK)
+    EXTRACTOR.extract(resource)
+
+
+def test_a_resource_of_an_unknown_type_has_no_entries() -> None:
+    assert EXTRACTOR.extract({"resourceType": "Nonsense", "id": "n"}).keys == []

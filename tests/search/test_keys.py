@@ -1,0 +1,107 @@
+import pytest
+
+from fhir_server.search import keys
+
+BASE = "https://example.org/fhir"
+
+
+def test_a_hash_never_changes() -> None:
+    # Stored keys were made with these numbers; another hash would make them unfindable.
+    assert keys.hash64("Patient|identifier") == -6_146_555_285_430_826_969
+    assert keys.hash64("") == -1_970_711_489_451_281_740
+
+
+def test_a_hash_fits_a_signed_bigint_and_is_the_same_uncached() -> None:
+    for number in range(1000):
+        text = f"Patient/{number}"
+        assert -(2**63) <= keys.hash64(text) < 2**63
+        assert keys.hash64(text) == keys.hash64_uncached(text)
+
+
+def test_a_key_depends_on_parameter_and_value() -> None:
+    name, other = keys.parameter_name("Patient", "name"), keys.parameter_name("Patient", "phonetic")
+    assert keys.key(name, "x") == keys.hash64("Patient|name") ^ keys.hash64("x")
+    assert len({keys.key(name, "x"), keys.key(name, "y"), keys.key(other, "x")}) == 3
+
+
+def test_a_modifier_has_keys_of_its_own() -> None:
+    assert keys.parameter_name("Patient", "family", "exact") == "Patient|family:exact"
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "texts"),
+    [
+        ("http://s", "c", ("*\x1fc", "http://s\x1fc", "http://s\x1f*")),
+        (None, "c", ("*\x1fc", "\x1fc")),
+        ("http://s", None, ("http://s\x1f*",)),
+        (None, None, ()),
+        ("", "", ()),
+    ],
+)
+def test_a_token_is_found_in_every_form_a_query_may_have(
+    system: str | None, code: str | None, texts: tuple[str, ...]
+) -> None:
+    assert keys.token_texts(system, code) == texts
+
+
+def test_the_forms_of_a_query_are_those_of_the_stored_token() -> None:
+    stored = keys.token_texts("http://s", "c")
+    assert keys.token_any_system("c") in stored
+    assert keys.token_in_system("http://s", "c") in stored
+    assert keys.token_system_only("http://s") in stored
+    assert keys.token_without_system("c") not in stored
+    assert keys.token_without_system("c") in keys.token_texts(None, "c")
+
+
+def test_an_identifier_of_a_type_has_three_parts() -> None:
+    assert keys.token_of_type("http://t", "MR", "446") == "http://t\x1fMR\x1f446"
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("Patient/1", "Patient/1"),
+        ("Patient/1/_history/2", "Patient/1"),
+        (f"{BASE}/Patient/1", "Patient/1"),
+        (f"{BASE}/Patient/1/_history/2", "Patient/1"),
+        (f"{BASE}2/Patient/1", f"{BASE}2/Patient/1"),
+        ("https://other.org/fhir/Patient/1", "https://other.org/fhir/Patient/1"),
+        ("https://other.org/fhir/Patient/1/_history/2", "https://other.org/fhir/Patient/1"),
+        ("urn:uuid:1", "urn:uuid:1"),
+        ("#contained", ""),
+        ("#", ""),
+    ],
+)
+def test_a_reference_is_relative_on_this_server_and_names_no_version(
+    reference: str, text: str
+) -> None:
+    assert keys.reference_text(reference, BASE) == text
+
+
+@pytest.mark.parametrize(
+    ("uri", "texts"),
+    [
+        ("http://example.org/v", ("http://example.org/v",)),
+        ("http://example.org/v|1.0", ("http://example.org/v|1.0", "http://example.org/v")),
+        ("|1.0", ("|1.0",)),
+    ],
+)
+def test_a_canonical_is_found_with_and_without_its_version(
+    uri: str, texts: tuple[str, ...]
+) -> None:
+    assert keys.uri_texts(uri) == texts
+
+
+def test_a_quantity_is_found_by_coded_unit_by_code_and_by_text() -> None:
+    ucum = "http://unitsofmeasure.org"
+    assert keys.unit_hashes(ucum, "mg", "milligram") == (
+        keys.unit_in_system(ucum, "mg"),
+        keys.unit_without_system("mg"),
+        keys.unit_without_system("milligram"),
+    )
+    assert keys.unit_hashes(ucum, "mg", "mg") == (
+        keys.unit_in_system(ucum, "mg"),
+        keys.unit_without_system("mg"),
+    )
+    assert keys.unit_hashes(None, None, "mg") == (keys.unit_without_system("mg"),)
+    assert keys.unit_hashes(ucum, None, None) == (keys.NO_UNIT,)

@@ -1,0 +1,43 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_server.search.normalize import INDEXED_LENGTH, normalize, normalize_for_index
+
+
+@pytest.mark.parametrize(
+    ("text", "normalised"),
+    [
+        ("Chalmers", "chalmers"),
+        ("  van\tder \n Berg ", "van der berg"),
+        ("Müller", "muller"),
+        ("Mu\u0308ller", "muller"),
+        ("STRASSE", "strasse"),
+        ("Straße", "strasse"),
+        ("Ångström", "angstrom"),
+        ("ﬁne", "fine"),
+        ("\uff26\uff55\uff4c\uff4c", "full"),
+        ("Ελένη", "ελενη"),
+        ("李", "李"),
+        ("e-mail", "e-mail"),
+        (" \u00a0 ", ""),
+    ],
+)
+def test_case_accents_and_spacing_do_not_matter(text: str, normalised: str) -> None:
+    assert normalize(text) == normalised
+
+
+@given(st.text(max_size=80))
+def test_normalising_again_changes_nothing(text: str) -> None:
+    once = normalize(text)
+    assert normalize(once) == once
+
+
+@given(st.text(max_size=80))
+def test_upper_case_is_the_same_as_lower_case(text: str) -> None:
+    assert normalize(text.upper().lower()) == normalize(text.upper())
+
+
+def test_the_index_keeps_the_beginning_of_a_long_text() -> None:
+    assert normalize_for_index("Ab" * 400) == "ab" * (INDEXED_LENGTH // 2)
+    assert normalize_for_index("a" * 299 + " b") == "a" * 299
