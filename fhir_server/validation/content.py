@@ -86,7 +86,7 @@ def content(definition: TypeDefinition, handlers: Mapping[str, Check]) -> Check:
                 found = (found or []) + _placed(name, definition, issues)
             if len(found) >= MOST_ISSUES:
                 return found
-        if not value.keys() >= required:
+        if required and not value.keys() >= required:
             found = (found or []) + _missing(required, value)
         for choice in choices:
             given = len(value.keys() & choice.siblings)

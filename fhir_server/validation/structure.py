@@ -7,6 +7,7 @@ the value. So a valid resource, the usual one, pays nothing for locations.
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from threading import Lock
 from typing import Any
 
 from fhir_server.outcome import Issue
@@ -56,6 +57,8 @@ class StructureCheck:
         self._definitions = definitions
         self._types: dict[str, Check] = {}
         self._resources: dict[str, Check] = {}
+        # A type is registered before it is complete, so only one thread may compile at a time.
+        self._compiling = Lock()
         self._references: dict[tuple[str, ...], Check] = {}
 
     def check(self, resource: object) -> Checked:
@@ -80,7 +83,7 @@ class StructureCheck:
         walk.contained, repeated_ids = _contained_ids(value.get("contained"))
         found = self._any_resource(value, container, key, walk)
         walk.contained = outer
-        for id_ in repeated_ids:
+        for id_ in sorted(repeated_ids)[:MOST_ISSUES]:
             what = f"Several contained resources have the id {quoted(id_)}."
             found = [*(found or []), Issue("structure", what, "contained")]
         return found
@@ -101,7 +104,8 @@ class StructureCheck:
         if check is None:
             if type(name) is not str or name not in self._definitions.resource_types:
                 return [self._no_resource_type(value)]
-            check = self._resources[name] = self._type(name)
+            with self._compiling:
+                check = self._resources[name] = self._type(name)
         return check(value, container, key, walk)
 
     def _no_resource_type(self, value: dict[str, Any]) -> Issue:
@@ -183,15 +187,13 @@ def _has_sibling(element: ElementDefinition) -> bool:
     return not (is_id or element.path == "Extension.url" or element.types[0].code == "xhtml")
 
 
-def _contained_ids(contained: Any) -> tuple[set[str], list[str]]:
+def _contained_ids(contained: Any) -> tuple[set[str], set[str]]:
     """The ids of the contained resources, and those that several have."""
     ids: set[str] = set()
-    repeated_ids: list[str] = []
+    repeated_ids: set[str] = set()
     if type(contained) is list:
         for resource in contained:
             id_ = resource.get("id") if type(resource) is dict else None
             if type(id_) is str:
-                if id_ in ids:
-                    repeated_ids.append(id_)
-                ids.add(id_)
+                (repeated_ids if id_ in ids else ids).add(id_)
     return ids, repeated_ids

@@ -136,9 +136,11 @@ def test_contained_resources_refer_to_each_other(structure: StructureCheck) -> N
 
 
 def test_contained_ids_are_unique(structure: StructureCheck) -> None:
-    contained = [{"resourceType": "Patient", "id": "p"}, {"resourceType": "Group", "id": "p"}]
+    contained = [{"resourceType": "Patient", "id": "p"}] * 1000
     issues = structure.check(observation(contained=contained)).issues
-    assert 'Several contained resources have the id "p".' in [each.diagnostics for each in issues]
+    assert [(each.diagnostics, each.expression) for each in issues] == [
+        ('Several contained resources have the id "p".', "Observation.contained")
+    ]
 
 
 def test_links_are_gathered_with_their_place(structure: StructureCheck) -> None:

@@ -1,12 +1,14 @@
 """Each rule of the structure check with what it takes, what it refuses and where it says so."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from fhir_server.fhir_json import decode
+from fhir_server.spec import definitions
 from fhir_server.validation.structure import StructureCheck
 
 URL = "http://example.org/extension"
@@ -344,3 +346,12 @@ def test_one_check_serves_many_resources(structure: StructureCheck) -> None:
     first = structure.check(observation(subject={"reference": "Patient/1"}))
     second = structure.check(observation())
     assert (len(first.references), len(second.references)) == (1, 0)
+
+
+def test_threads_that_meet_a_type_at_once_agree() -> None:
+    resource = observation(component=[{"code": {"text": "x"}, "valueQuantity": {"value": 1}}])
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            fresh = StructureCheck(definitions())
+            checked = threads.map(fresh.check, [resource] * 8)
+            assert [each.issues for each in checked] == [()] * 8
