@@ -144,7 +144,6 @@ def _from_many(evaluate: Evaluate, key: str, many: bool) -> Evaluate:
             for item in evaluate(value, resource) or ()
             if item is not None
             for found in item.get(key) or ()
-            if found is not None
         ]
 
     def collected(value: Any, resource: Any) -> Any:

@@ -9,19 +9,11 @@ def normalize(text: str) -> str:
     """`text` without accents, case and surplus white space; idempotent."""
     if text.isascii():
         return " ".join(text.lower().split())
-    # Folding can produce characters that decompose again, so the steps repeat until they settle.
-    folded = _fold(text)
-    while (again := _fold(folded)) != folded:
-        folded = again
-    return " ".join(folded.split())
+    decomposed = unicodedata.normalize("NFKD", text)
+    bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return " ".join(bare.casefold().split())
 
 
 def normalize_for_index(text: str) -> str:
     """The same, cut to the length that the index keeps."""
     return normalize(text)[:INDEXED_LENGTH].rstrip()
-
-
-def _fold(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text)
-    bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    return bare.casefold()

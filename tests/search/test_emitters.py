@@ -1,10 +1,16 @@
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from fhir_server.fhirpath.branches import Branch
 from fhir_server.search import keys
-from fhir_server.search.values import HIGHEST, LATEST, LOWEST
+from fhir_server.search.emitters import Site, maker_for
+from fhir_server.search.entries import IndexEntries
+from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.values import HIGHEST, LATEST, LOWEST, Instants
+from fhir_server.spec import Binding, ElementDefinition, definitions
 from tests.search.extraction import BASE_URL, dates_of, keys_of, numbers_of, strings_of
 
 UCUM = "http://unitsofmeasure.org"
@@ -50,6 +56,37 @@ def test_a_code_whose_binding_implies_no_system_is_found_by_the_code() -> None:
     assert keys_of(document, "telecom", "*\x1fx", "\x1fx") == {"*\x1fx", "\x1fx"}
     language = resource("DocumentReference", content=[{"attachment": {"language": "de"}}])
     assert keys_of(language, "language", "*\x1fde", "\x1fde") == {"*\x1fde", "\x1fde"}
+
+
+@pytest.mark.parametrize(
+    ("intent", "system"),
+    [
+        ("order", "http://hl7.org/fhir/request-intent"),
+        ("unknown", "http://hl7.org/fhir/task-intent"),
+    ],
+)
+def test_a_binding_to_several_systems_implies_the_one_that_has_the_code(
+    intent: str, system: str
+) -> None:
+    task = resource("Task", intent=intent)
+    other = "http://hl7.org/fhir/other"
+    forms = (f"{system}\x1f{intent}", f"{other}\x1f{intent}")
+    assert keys_of(task, "intent", *forms) == {forms[0]}
+
+
+@pytest.mark.parametrize(("strength", "found"), [("required", True), ("preferred", False)])
+def test_only_a_required_binding_implies_a_system(strength: str, found: bool) -> None:
+    gender = SearchParameters().get("Patient", "gender")
+    assert gender is not None
+    binding = Binding(strength, "http://hl7.org/fhir/ValueSet/administrative-gender")
+    branch = Branch("code", element=ElementDefinition("Patient.gender", "gender", binding=binding))
+    site = Site(branch, [gender], BASE_URL, Instants(ZoneInfo("UTC")), definitions())
+    maker = maker_for("token", "code", definitions())
+    assert maker is not None
+    entries = IndexEntries()
+    maker(site)("male", entries)
+    in_system = keys.token_in_system("http://hl7.org/fhir/administrative-gender", "male")
+    assert (keys.key("Patient|gender", in_system) in entries.keys) is found
 
 
 def test_an_identifier_is_found_by_value_by_system_and_of_a_type() -> None:
@@ -189,6 +226,12 @@ def test_every_part_and_the_text_of_an_address_are_found() -> None:
     assert strings_of(patient, "address") == ["l 1", "l 2", "c", "d", "s", "p", "x", "t"]
     assert strings_of(patient, "address-city") == ["c"]
     assert keys_of(patient, "address-use", "*\x1fhome") == {"*\x1fhome"}
+
+
+def test_a_string_of_which_nothing_remains_is_found_exactly_only() -> None:
+    organization = resource("Organization", name="\u0301")
+    assert strings_of(organization, "name") == []
+    assert keys_of(organization, "name:exact", "\u0301") == {"\u0301"}
 
 
 def test_a_long_string_is_cut_in_the_index_and_found_exactly_in_full() -> None:

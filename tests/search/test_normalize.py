@@ -33,6 +33,11 @@ def test_normalising_again_changes_nothing(text: str) -> None:
     assert normalize(once) == once
 
 
+def test_no_character_needs_normalising_twice() -> None:
+    once = [normalize(chr(number)) for number in range(0x110000)]
+    assert [normalize(text) for text in once] == once
+
+
 @given(st.text(max_size=80))
 def test_upper_case_is_the_same_as_lower_case(text: str) -> None:
     assert normalize(text.upper().lower()) == normalize(text.upper())
