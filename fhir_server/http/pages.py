@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.routing import BaseRoute, Match, NoMatchFound
 
 from fhir_server import __version__
 from fhir_server.fhir_json import encode
@@ -37,7 +38,7 @@ def application(engine: Engine, store: PooledStore, settings: HttpSettings) -> F
 
     app = FastAPI(title="FHIR server", version=__version__, lifespan=lifespan, redoc_url=None)
     _add_pages(app, engine, settings)
-    app.mount(settings.path, FhirApplication(engine, settings))
+    app.router.routes.insert(0, _Below(settings.path, FhirApplication(engine, settings)))
 
     document = description(engine.router, settings.path, engine.definitions.resource_types)
     app.openapi = lambda: document  # type: ignore[method-assign]
@@ -79,6 +80,29 @@ def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
     async def metrics() -> Response:
         media_type, text = exposition()
         return Response(text, media_type=media_type)
+
+
+class _Below(BaseRoute):
+    """The FHIR base URL itself and everything below it; a Mount would redirect the former."""
+
+    def __init__(self, path: str, app: FhirApplication) -> None:
+        self._path = path
+        self._prefix = path + "/"
+        self._app = app
+
+    def matches(self, scope: Any) -> tuple[Match, Any]:
+        """Whether a request is for the FHIR base URL."""
+        path = scope["path"]
+        found = scope["type"] == "http" and (path == self._path or path.startswith(self._prefix))
+        return (Match.FULL if found else Match.NONE), {}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> NoReturn:
+        """No route below has a name."""
+        raise NoMatchFound(name, path_params)
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        """Hand the request over."""
+        await self._app(scope, receive, send)
 
 
 class _Counts:
