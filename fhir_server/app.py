@@ -1,5 +1,6 @@
 """The composition root: reads the settings and wires the parts of one server process."""
 
+import gc
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
@@ -62,4 +63,16 @@ def create() -> FastAPI:
     settings = Settings()
     configure_logs(settings)
     assert settings.database_url is not None
-    return build(settings, settings.database_url)
+    app = build(settings, settings.database_url)
+    _calm_garbage_collector()
+    return app
+
+
+def _calm_garbage_collector() -> None:
+    """Collect cycles seldom: resources are trees, which reference counting frees at once.
+
+    With Python's defaults a large Bundle is walked again and again while it is decoded.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
