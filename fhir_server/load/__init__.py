@@ -1,0 +1,1 @@
+"""Loads files of FHIR resources into a running server, over HTTP."""
