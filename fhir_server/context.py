@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 
@@ -38,3 +38,8 @@ class Context:
         """The current instant at the millisecond precision that `meta.lastUpdated` has."""
         instant = self.clock()
         return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+    def at_once(self) -> "Context":
+        """The same context with its clock stopped, for work that has one time."""
+        instant = self.clock()
+        return replace(self, clock=lambda: instant)

@@ -54,33 +54,33 @@ class Condition:
 
 async def matches(
     engine: Engine, ctx: Context, connection: Connection, conditions: Iterable[Condition]
-) -> dict[str, list[tuple[str, str]]]:
-    """Up to two (type, id) for each condition, by its text.
+) -> dict[str, list[str]]:
+    """Up to two ids for each condition, by its text.
 
     Conditions that are one search key, which nearly all are, are looked up by one statement.
     """
-    found: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[str]] = {}
     by_key: dict[int, Condition] = {}
     statements = engine.statements(ctx)
     for condition in {condition.text: condition for condition in conditions}.values():
         if condition.key is not None:
             by_key[condition.key] = condition
         else:
-            found[condition.text] = await execute.identities(
-                connection, statements.schema, condition.query, limit=2
+            found[condition.text] = await execute.ids(
+                connection, statements.schema, condition.query
             )
     for key, hits in (await resources.matching_keys(connection, statements, list(by_key))).items():
         found[by_key[key].text] = hits
     return found
 
 
-def one_match(condition: Condition, hits: list[tuple[str, str]]) -> str | None:
+def one_match(condition: Condition, hits: list[str]) -> str | None:
     """The id that a condition means, None for none. Raises `PreconditionFailed` for several."""
     if len(hits) > 1:
         raise PreconditionFailed(
             Issue("multiple-matches", f"The condition {condition.text} matches several resources")
         )
-    return hits[0][1] if hits else None
+    return hits[0] if hits else None
 
 
 async def find(

@@ -49,8 +49,8 @@ async def settle_conditional(
     if issues:
         raise PreconditionFailed(issues)
     for item in waiting:
-        type_, id_ = found[conditions[item["reference"]].text][0]
-        item["reference"] = f"{type_}/{id_}"
+        condition = conditions[item["reference"]]
+        item["reference"] = f"{condition.type}/{found[condition.text][0]}"
 
 
 class Targets:

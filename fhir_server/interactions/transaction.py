@@ -76,6 +76,7 @@ async def transaction(
 
     Raises the `Refusal` of the first stage that fails, with the issues of all its entries.
     """
+    ctx = ctx.at_once()
     steps = await _read_steps(engine, ctx, request, raw_entries)
     async with engine.store.transaction() as connection:
         await _resolve_conditions(engine, ctx, connection, steps)

@@ -1,6 +1,7 @@
 """From a resource a client sent to a version that storage can keep."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.context import Context
@@ -37,6 +38,7 @@ def check(engine: Engine, resource: Any, type_: str) -> Checked:
     return checked
 
 
+@lru_cache(maxsize=128)
 def instant_text(instant: datetime) -> str:
     """An R4 instant with milliseconds, in UTC."""
     return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"

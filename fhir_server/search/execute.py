@@ -47,13 +47,12 @@ async def count(connection: Connection, schema: str, query: Query) -> int:
     return int((await _rows(connection, text, schema, values))[0][0])
 
 
-async def identities(
-    connection: Connection, schema: str, query: Query, *, limit: int
-) -> list[tuple[str, str]]:
-    """Type and id of up to `limit` matches: enough to tell none, one and several."""
+async def ids(connection: Connection, schema: str, query: Query) -> list[str]:
+    """Up to two ids of matches: enough to tell none, one and several."""
     condition, values = _where(query)
-    text = f"select r.type, r.id from {schema}.resource r where {condition} limit %s"
-    return [(type_, id_) for type_, id_ in await _rows(connection, text, schema, [*values, limit])]
+    text = f"select min(r.id), max(r.id) from {schema}.resource r where {condition}"
+    ((lowest, highest),) = await _rows(connection, text, schema, values)
+    return sorted({lowest, highest} - {None})
 
 
 def _where(query: Query) -> tuple[str, list[Any]]:

@@ -103,13 +103,15 @@ async def lock_names(connection: Connection, names: Iterable[int]) -> None:
 
 async def matching_keys(
     connection: Connection, statements: Statements, keys: Sequence[int]
-) -> dict[int, list[tuple[str, str]]]:
-    """Up to two resources for each search key, as (type, id): enough to tell one from several."""
-    found: dict[int, list[tuple[str, str]]] = {key: [] for key in keys}
+) -> dict[int, list[str]]:
+    """Up to two ids of resources for each search key: enough to tell none, one and several."""
+    found: dict[int, list[str]] = {key: [] for key in keys}
     if found:
-        cursor = await connection.execute(statements.matching_keys, (list(found),))
-        for key, type_, id_ in await cursor.fetchall():
-            found[key].append((type_, id_))
+        # Planned each time: a plan made while the table was small reads all of it later.
+        query = statements.matching_keys
+        cursor = await connection.execute(query, {"keys": list(found)}, prepare=False)
+        for key, lowest, highest in await cursor.fetchall():
+            found[key] = sorted({lowest, highest})
     return found
 
 
@@ -195,7 +197,7 @@ async def _one(connection: Connection, query: str, parameters: Any) -> Stored | 
 
 
 async def _many(connection: Connection, query: str, parameters: Any) -> list[Stored]:
-    cursor = await connection.execute(query, parameters, binary=True)
+    cursor = await connection.execute(query, parameters, binary=True, prepare=False)
     return [_stored(row) for row in await cursor.fetchall()]
 
 

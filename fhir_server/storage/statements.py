@@ -57,13 +57,13 @@ with written as (
     (rid, type, id, version, last_updated, superseded, method, content, exact)
   select old.rid, old.type, old.id, old.version, old.last_updated, %(last_updated)s, old.method,
          old.content, old.exact
-  from {s}.resource old join written using (rid)
+  from {s}.resource old where old.rid = %(rid)s and exists (select from written)
 ), old_strings as (
-  delete from {s}.string_value v using written where v.rid = written.rid
+  delete from {s}.string_value where rid = %(rid)s and exists (select from written)
 ), old_dates as (
-  delete from {s}.date_value v using written where v.rid = written.rid
+  delete from {s}.date_value where rid = %(rid)s and exists (select from written)
 ), old_numbers as (
-  delete from {s}.number_value v using written where v.rid = written.rid
+  delete from {s}.number_value where rid = %(rid)s and exists (select from written)
 ), """
     + _INSERT_VALUES
     + """
@@ -115,9 +115,9 @@ class Statements:
         self.replace = sql(_REPLACE)
         self.next_row_id = sql("select nextval('{s}.row_id')")
         self.matching_keys = sql(
-            "select wanted.key, found.type, found.id from unnest(%s::bigint[]) as wanted (key) "
-            "cross join lateral (select type, id from {s}.resource "
-            "where keys @> array[wanted.key] limit 2) as found"
+            "select wanted.key, min(r.id), max(r.id) from {s}.resource r "
+            "join unnest(%(keys)s::bigint[]) as wanted (key) on wanted.key = any(r.keys) "
+            "where r.keys && %(keys)s::bigint[] group by wanted.key"
         )
         self.copy_resource = sql(
             "copy {s}.resource (rid, type, id, version, last_updated, method, reference_key, "
