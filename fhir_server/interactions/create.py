@@ -61,7 +61,7 @@ async def _existing(
 
 
 async def _store(engine: Engine, ctx: Context, connection: Connection, request: Request) -> Result:
-    (rid,) = await engine.store.row_ids(ctx.tenant, 1)
+    (rid,) = await engine.store.row_ids(connection, ctx.tenant, 1)
     row = first_version(engine, ctx, request.resource, ctx.new_id(), rid, "POST")
     if not await resources.create(connection, engine.statements(ctx), row):
         raise Conflict(Issue("duplicate", f"{row.type}/{row.id} exists already"))

@@ -259,7 +259,7 @@ async def _write(
     ]
     current = await resources.lock_current(connection, statements, known)
     writing = [step for step in steps if step.entry.method in _WRITES]
-    rids = iter(await engine.store.row_ids(ctx.tenant, len(writing)))
+    rids = iter(await engine.store.row_ids(connection, ctx.tenant, len(writing)))
     for number, step in enumerate(writing):
         if number % _TURN == _TURN - 1:
             await asyncio.sleep(0)

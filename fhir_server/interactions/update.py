@@ -119,7 +119,7 @@ async def store_update(
         old = await resources.current(connection, statements, request.type, request.id)
         check_preconditions(request, old)
         if old is None:
-            (rid,) = await engine.store.row_ids(ctx.tenant, 1)
+            (rid,) = await engine.store.row_ids(connection, ctx.tenant, 1)
             row = first_version(engine, ctx, request.resource, request.id, rid, "PUT")
             if await resources.create(connection, statements, row):
                 return result_of(row, 201, created=True)

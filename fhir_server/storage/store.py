@@ -27,7 +27,7 @@ class Store(Protocol):
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""
 
-    async def row_ids(self, tenant: str, count: int) -> list[int]:
+    async def row_ids(self, connection: Connection, tenant: str, count: int) -> list[int]:
         """`count` unused row ids."""
 
 
@@ -103,22 +103,25 @@ class PooledStore:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def row_ids(self, tenant: str, count: int) -> list[int]:
-        """`count` unused row ids; a block is fetched when the last one is used up."""
+    async def row_ids(self, connection: Connection, tenant: str, count: int) -> list[int]:
+        """`count` unused row ids; a block is fetched when the last one is used up.
+
+        connection: the caller's own. Waiting for a second one while holding the first would stop
+        everybody when all connections are in use.
+        """
         taken: list[int] = []
         while len(taken) < count:
             following, end = self._row_ids.get(tenant, (0, 0))
             if following == end:
-                following, end = await self._next_block(tenant)
+                following, end = await self._next_block(connection, tenant)
             take = min(count - len(taken), end - following)
             taken.extend(range(following, following + take))
             self._row_ids[tenant] = (following + take, end)
         return taken
 
-    async def _next_block(self, tenant: str) -> tuple[int, int]:
-        async with self.connection() as connection:
-            cursor = await connection.execute(self.statements(tenant).next_row_id)
-            row = await cursor.fetchone()
+    async def _next_block(self, connection: Connection, tenant: str) -> tuple[int, int]:
+        cursor = await connection.execute(self.statements(tenant).next_row_id)
+        row = await cursor.fetchone()
         assert row is not None
         return row[0], row[0] + ROW_ID_BLOCK
 
@@ -162,6 +165,6 @@ class BoundStore:
         """The SQL of a tenant's schema."""
         return self._store.statements(tenant)
 
-    async def row_ids(self, tenant: str, count: int) -> list[int]:
+    async def row_ids(self, connection: Connection, tenant: str, count: int) -> list[int]:
         """`count` unused row ids."""
-        return await self._store.row_ids(tenant, count)
+        return await self._store.row_ids(connection, tenant, count)
