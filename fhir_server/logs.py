@@ -53,6 +53,8 @@ def _trace(error: BaseException | None) -> str:
             code = frame.tb_frame.f_code
             lines.append(f"  {code.co_filename}:{frame.tb_lineno} {code.co_name}")
             frame = frame.tb_next
+        if isinstance(error, BaseExceptionGroup):
+            lines.extend(_trace(member) for member in error.exceptions)
         error = error.__cause__ or error.__context__
     return "\n".join(lines)
 

@@ -15,7 +15,9 @@ MEBIBYTE = 1024 * 1024
 class Settings(BaseSettings):
     """The settings of one server."""
 
-    model_config = SettingsConfigDict(env_prefix="FHIR_SERVER_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FHIR_SERVER_", env_ignore_empty=True, extra="ignore"
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on.")

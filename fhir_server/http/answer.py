@@ -13,6 +13,8 @@ from fhir_server.outcome import Issue, Refusal, operation_outcome
 Header = tuple[bytes, bytes]
 
 _JSON_HEADER = (b"content-type", CONTENT_TYPE.encode())
+# Browsers must not guess: an uploaded Binary could otherwise be run as a page.
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
 _WRITING = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -28,7 +30,7 @@ async def answer_result(
     send: Send, ctx: Context, request: Request, result: Result, *, pretty: bool
 ) -> None:
     """Send what an interaction gave; HEAD gets the headers alone."""
-    headers: list[Header] = [(b"x-request-id", ctx.request_id.encode())]
+    headers: list[Header] = [(b"x-request-id", ctx.request_id.encode()), _NO_SNIFF]
     if result.version:
         headers.append((b"etag", b'W/"%d"' % result.version))
     if result.last_updated is not None:
@@ -75,7 +77,7 @@ async def answer_refusal(
     """Send an OperationOutcome."""
     encoder = encode_pretty if pretty else encode
     body = encoder(operation_outcome(refusal.issues))
-    headers = [_JSON_HEADER, (b"x-request-id", request_id.encode())]
+    headers = [_JSON_HEADER, (b"x-request-id", request_id.encode()), _NO_SNIFF]
     headers.extend(
         (name.lower().encode(), value.encode()) for name, value in refusal.headers.items()
     )

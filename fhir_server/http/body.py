@@ -21,7 +21,7 @@ async def read_body(receive: Receive, declared: str | None, most: int) -> bytes:
     declared: the Content-Length header. Raises a 413 `Refusal` before reading more than `most`
     bytes, so that memory stays flat whatever is sent.
     """
-    if declared is not None and declared.isdigit() and int(declared) > most:
+    if declared is not None and declared.isdecimal() and int(declared) > most:
         raise _too_large(most)
     chunks: list[bytes] = []
     size = 0

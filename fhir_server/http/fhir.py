@@ -6,17 +6,17 @@ import re
 import time
 import uuid
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.http.answer import answer_refusal, answer_result
 from fhir_server.http.body import ClientGone, Receive, Scope, Send, read_body
 from fhir_server.http.metrics import observe
-from fhir_server.http.negotiation import check_accept, check_content_type
+from fhir_server.http.negotiation import check_accept, check_content_encoding, check_content_type
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import http_date
-from fhir_server.interactions.request import Prefer, Request
+from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
 
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 Headers = dict[str, str]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_TRUE = ("true", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +117,9 @@ class _Exchange:
     async def carry_out(self) -> None:
         """Read the request, run its interaction, send the result."""
         method = self._scope["method"]
-        query = _parse_query(self._scope["query_string"])
+        query = decode_query(self._scope["query_string"])
         controls = dict(query)
-        self._pretty = controls.get("_pretty", "false") in _TRUE
+        self._pretty = _pretty(controls.get("_pretty"))
         definition, request = self._engine.router.route(method, self._segments())
         self.name = definition.name
         check_accept(self._headers.get("accept"), controls.get("_format"))
@@ -164,34 +163,47 @@ class _Exchange:
         request.prefer = Prefer.parse(headers.get("prefer"))
         request.if_match = headers.get("if-match")
         request.if_none_match = headers.get("if-none-match")
-        request.if_none_exist = headers.get("if-none-exist")
+        request.if_none_exist = _utf8(headers.get("if-none-exist"))
         request.if_modified_since = http_date(headers.get("if-modified-since"))
 
     async def _read_body(self, definition: InteractionDefinition, request: Request) -> None:
         if not definition.body:
             return
+        content_type = self._headers.get("content-type")
+        if definition.body == "resource":
+            check_content_type(content_type, "resource")
+        check_content_encoding(self._headers.get("content-encoding"))
         body = await read_body(
             self._receive, self._headers.get("content-length"), self._settings.max_body_bytes
         )
-        if definition.body == "form" and not body:
-            return
-        check_content_type(self._headers.get("content-type"), definition.body)
         if definition.body == "form":
-            request.query = request.query + _parse_query(body)
+            if body:
+                check_content_type(content_type, "form")
+                self._read_form(request, body)
         elif not body:
             raise Invalid(Issue("required", "The request has no body; expected a resource"))
         else:
             request.resource = decode(body)
 
+    def _read_form(self, request: Request, body: bytes) -> None:
+        given = decode_query(body)
+        controls = dict(given)
+        check_accept(self._headers.get("accept"), controls.get("_format"))
+        self._pretty = self._pretty or _pretty(controls.get("_pretty"))
+        request.query = request.query + given
 
-def _parse_query(query: bytes) -> list[tuple[str, str]]:
-    if not query:
-        return []
+
+def _pretty(value: str | None) -> bool:
+    if value not in (None, "true", "false"):
+        raise Invalid(Issue("value", f"_pretty={value!r}: expected true or false"))
+    return value == "true"
+
+
+def _utf8(header: str | None) -> str | None:
+    """A header that may hold names, which clients send as UTF-8; HTTP itself says Latin-1."""
+    if header is None or header.isascii():
+        return header
     try:
-        text = query.decode("utf-8")
-        return parse_qsl(
-            text, keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=1000
-        )
+        return header.encode("latin-1").decode("utf-8")
     except ValueError:
-        text = "The query is not percent-encoded UTF-8, or has more than 1000 parameters"
-        raise Invalid(Issue("invalid", text)) from None
+        raise Invalid(Issue("invalid", "The header If-None-Exist is not UTF-8")) from None

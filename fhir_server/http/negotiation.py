@@ -88,3 +88,10 @@ def check_content_type(header: str | None, body: str) -> None:
     if version not in (None, "4.0", "4.0.1"):
         text = f"The request's fhirVersion is {version!r}; this server speaks 4.0"
         raise Refusal(Issue("not-supported", text), status=415)
+
+
+def check_content_encoding(header: str | None) -> None:
+    """Raises a 415 `Refusal` for a compressed body, which this server does not take."""
+    if header is not None and header.strip().lower() not in ("", "identity"):
+        text = f"The request's Content-Encoding is {header[:80]!r}; expected none"
+        raise Refusal(Issue("not-supported", text), status=415)

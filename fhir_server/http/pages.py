@@ -25,6 +25,7 @@ from fhir_server.storage.store import PooledStore
 # Counting every resource takes a moment on a full database; people reload pages.
 _COUNTS_KEPT_SECONDS = 10.0
 _READY_WITHIN_SECONDS = 2.0
+_READING = ["GET", "HEAD"]
 
 
 def application(engine: Engine, store: PooledStore, settings: HttpSettings) -> FastAPI:
@@ -47,8 +48,11 @@ def application(engine: Engine, store: PooledStore, settings: HttpSettings) -> F
     @app.exception_handler(405)
     async def not_here(request: Request, error: Any) -> Response:
         text = f"There is nothing at {request.url.path!r}; FHIR is below {settings.path}"
-        body = encode(operation_outcome([Issue("not-found", text)]))
-        return Response(body, error.status_code, media_type=CONTENT_TYPE)
+        issue = Issue("not-found", text)
+        if error.status_code == 405:
+            issue = Issue("not-supported", f"{request.method} is not possible here")
+        body = encode(operation_outcome([issue]))
+        return Response(body, error.status_code, error.headers, media_type=CONTENT_TYPE)
 
     return app
 
@@ -56,18 +60,18 @@ def application(engine: Engine, store: PooledStore, settings: HttpSettings) -> F
 def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
     counts = _Counts(engine)
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=_READING, include_in_schema=False)
     async def landing(request: Request) -> HTMLResponse:
         base_url = (
             settings.base_url or f"{request.url.scheme}://{request.url.netloc}{settings.path}"
         )
         return HTMLResponse(page(base_url, await counts.get()))
 
-    @app.get("/health/live", include_in_schema=False)
+    @app.api_route("/health/live", methods=_READING, include_in_schema=False)
     async def live() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    @app.get("/health/ready", include_in_schema=False)
+    @app.api_route("/health/ready", methods=_READING, include_in_schema=False)
     async def ready() -> JSONResponse:
         try:
             async with asyncio.timeout(_READY_WITHIN_SECONDS), engine.store.connection() as found:
@@ -76,7 +80,7 @@ def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
             return JSONResponse({"status": "unavailable", "database": "does not answer"}, 503)
         return JSONResponse({"status": "ok", "database": "ok"})
 
-    @app.get("/metrics", include_in_schema=False)
+    @app.api_route("/metrics", methods=_READING, include_in_schema=False)
     async def metrics() -> Response:
         media_type, text = exposition()
         return Response(text, media_type=media_type)

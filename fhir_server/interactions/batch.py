@@ -1,6 +1,7 @@
 """batch, and the choice between batch and transaction (R4 http.html#transaction)."""
 
 import asyncio
+import logging
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +21,8 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.transaction import transaction
 from fhir_server.outcome import Invalid, Issue, Refusal
+
+log = logging.getLogger(__name__)
 
 # Entries of one kind are independent of each other, so a few of them wait for the disk together.
 TOGETHER = 8
@@ -63,6 +66,10 @@ async def _batch(
                 answers[entry.index] = answer(ctx, result, entry.method, request.prefer)
             except Refusal as refusal:
                 answers[entry.index] = refused(refusal)
+            except Exception:
+                # Other entries are stored already, so their answers must reach the client.
+                log.exception("entry %d of request %s failed", entry.index, ctx.request_id)
+                answers[entry.index] = refused(_failed(ctx))
 
     together = asyncio.Semaphore(TOGETHER)
     entries.sort(key=lambda entry: (METHODS.index(entry.method), entry.index))
@@ -73,9 +80,14 @@ async def _batch(
     return answers
 
 
+def _failed(ctx: Context) -> Refusal:
+    text = f"The server failed; its log tells why under the request id {ctx.request_id}"
+    return Refusal(Issue("exception", text, severity="fatal"), status=500)
+
+
 async def _one(engine: Engine, ctx: Context, outer: Request, entry: Entry, own: set[str]) -> Result:
     definition, request = engine.router.route(entry.method, entry.segments)
-    if definition.path == "":
+    if definition.name == "batch":
         raise Invalid(Issue("not-supported", "A batch cannot hold another one", entry.place))
     fill(request, entry, outer.prefer)
     if entry.resource is not None:

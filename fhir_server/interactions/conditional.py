@@ -4,16 +4,24 @@ R4 http.html#ccreate, #cond-update, #3.1.0.7.1 (conditional delete), #trules (re
 """
 
 from collections.abc import Iterable
-from urllib.parse import parse_qsl
+from urllib.parse import urlencode
 
 from fhir_server.context import Context
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.request import decode_query
 from fhir_server.outcome import Invalid, Issue, PreconditionFailed
 from fhir_server.search import execute
 from fhir_server.search.keys import hash64_uncached
 from fhir_server.search.query import RESULT_PARAMETERS, Query, parse
 from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
+
+# Left as they are in a condition's text: they have no meaning of their own in a query.
+_READABLE = ":/|,@"
+
+
+# Parameters of a conditional interaction's URL that say how to answer, not what to select.
+_SHAPING = frozenset({"_format", "_pretty"})
 
 
 class Condition:
@@ -25,20 +33,26 @@ class Condition:
     def __init__(
         self, engine: Engine, ctx: Context, type_: str, query: Iterable[tuple[str, str]]
     ) -> None:
-        selecting = [(name, value) for name, value in query if name not in RESULT_PARAMETERS]
+        selecting = [(name, value) for name, value in query if name not in _SHAPING]
+        if misplaced := sorted({name for name, _ in selecting} & RESULT_PARAMETERS):
+            text = f"A condition selects resources; {', '.join(misplaced)} cannot be part of one"
+            raise Invalid(Issue("invalid", text))
         if not selecting:
             raise Invalid(
                 Issue("required", f"The condition on {type_} is empty; expected a search parameter")
             )
         self.type = type_
-        self.text = type_ + "?" + "&".join(f"{name}={value}" for name, value in sorted(selecting))
-        self.query: Query = parse(engine.parameters, type_, selecting, engine.where)
+        self.text = f"{type_}?{urlencode(sorted(selecting), safe=_READABLE)}"
+        self.query: Query = parse(engine.parameters, type_, selecting, engine.circumstances(ctx))
 
     @classmethod
     def of_text(cls, engine: Engine, ctx: Context, type_: str, text: str) -> "Condition":
         """The condition of an If-None-Exist header, `identifier=a|b`, with or without `Type?`."""
-        search = text.rpartition("?")[2]
-        return cls(engine, ctx, type_, parse_qsl(search, keep_blank_values=True))
+        for prefix in (f"{ctx.base_url}/{type_}?", f"{type_}?", "?"):
+            if text.startswith(prefix):
+                text = text.removeprefix(prefix)
+                break
+        return cls(engine, ctx, type_, decode_query(text))
 
     @property
     def lock(self) -> int:
@@ -60,17 +74,17 @@ async def matches(
     Conditions that are one search key, which nearly all are, are looked up by one statement.
     """
     found: dict[str, list[str]] = {}
-    by_key: dict[int, Condition] = {}
+    by_key: dict[int, list[str]] = {}
     statements = engine.statements(ctx)
     for condition in {condition.text: condition for condition in conditions}.values():
         if condition.key is not None:
-            by_key[condition.key] = condition
+            by_key.setdefault(condition.key, []).append(condition.text)
         else:
             found[condition.text] = await execute.ids(
                 connection, statements.schema, condition.query
             )
     for key, hits in (await resources.matching_keys(connection, statements, list(by_key))).items():
-        found[by_key[key].text] = hits
+        found.update(dict.fromkeys(by_key[key], hits))
     return found
 
 

@@ -43,6 +43,10 @@ class Engine:
         """The SQL of the context's tenant."""
         return self.store.statements(ctx.tenant)
 
+    def circumstances(self, ctx: Context) -> Circumstances:
+        """What search values mean to the client of this interaction."""
+        return replace(self.where, seen_as=ctx.base_url)
+
     def within(self, connection: Connection) -> "Engine":
         """The same engine with every interaction inside `connection`'s transaction."""
         return replace(self, store=BoundStore(self.store, connection))

@@ -1,15 +1,15 @@
 """Reading the entries of a batch or transaction, and writing the entries of its answer."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from fhir_server.context import Context
 from fhir_server.interactions.bundles import raw
 from fhir_server.interactions.engine import Engine
-from fhir_server.interactions.request import Prefer, Request
+from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.writing import instant_text
 from fhir_server.outcome import Invalid, Issue, Refusal, operation_outcome
@@ -41,7 +41,7 @@ class Entry:
     @property
     def query(self) -> list[tuple[str, str]]:
         """The decoded parameters of the entry's URL."""
-        return parse_qsl(self.request["url"].partition("?")[2], keep_blank_values=True)
+        return decode_query(self.request["url"].partition("?")[2])
 
 
 def bundle_entries(engine: Engine, bundle: Any) -> list[dict[str, Any]]:
@@ -86,8 +86,12 @@ def read_entry(ctx: Context, index: int, entry: dict[str, Any]) -> Entry:
     if request is None:
         text = "The entry has no request; expected one with method and url"
         raise Invalid(Issue("required", text, place))
+    for name in ("method", "url"):
+        if name not in request:
+            text = f"The entry's request has no {name}; an extension does not replace it"
+            raise Invalid(Issue("required", text, f"{place}.request"))
     path = request["url"].partition("?")[0]
-    path = path.removeprefix(ctx.base_url).lstrip("/")
+    path = path.removeprefix(ctx.base_url).strip("/")
     if "://" in path:
         text = f"The url {request['url']!r} is not relative to this server's base"
         raise Invalid(Issue("value", text, f"{place}.request.url"))
@@ -111,7 +115,11 @@ def fill(request: Request, entry: Entry, prefer: Prefer) -> None:
     request.if_none_match = entry.request.get("ifNoneMatch")
     request.if_none_exist = entry.request.get("ifNoneExist")
     since = entry.request.get("ifModifiedSince")
-    request.if_modified_since = None if since is None else datetime.fromisoformat(since)
+    if since is not None:
+        # A leap second, 60, lies at the start of the minute that follows.
+        leap = since[17:19] == "60"
+        found = datetime.fromisoformat(since[:17] + "59" + since[19:] if leap else since)
+        request.if_modified_since = found + timedelta(seconds=leap)
 
 
 def answer(ctx: Context, result: Result, method: str, prefer: Prefer) -> dict[str, Any]:
@@ -129,7 +137,9 @@ def answer(ctx: Context, result: Result, method: str, prefer: Prefer) -> dict[st
     entry: dict[str, Any] = {}
     if (result.created or method in ("PUT", "GET")) and result.id:
         entry["fullUrl"] = f"{ctx.base_url}/{result.type}/{result.id}"
-    if result.body is not None and (method == "GET" or prefer.returns == "representation"):
+    reads = method == "GET" or not result.id
+    wanted = prefer.returns in (None, "representation")
+    if result.body is not None and (reads or wanted):
         entry["resource"] = raw(result.body)
     return entry | {"response": response}
 
@@ -150,6 +160,7 @@ def http_date(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return parsedate_to_datetime(text)
-    except ValueError:
+        found = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

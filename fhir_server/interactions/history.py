@@ -19,7 +19,7 @@ from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored
 
 PARAMETERS = frozenset(
-    {"_since", "_at", "_count", "_cursor", "_format", "_pretty", "_summary", "_elements"}
+    {"_since", "_at", "_count", "_cursor", "_elements", "_format", "_pretty", "_sort", "_summary"}
 )
 
 _START = datetime(1, 1, 1, tzinfo=UTC)
@@ -56,9 +56,8 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
     size = page_size(request, engine.limits.page, engine.limits.largest_page)
     subset = Subset.of(engine.definitions, request)
     statements = engine.statements(ctx)
-    query = statements.system_history
-    if request.type:
-        query = statements.instance_history if request.id else statements.type_history
+    level = ("instance" if request.id else "type") if request.type else "system"
+    oldest_first = _oldest_first(request)
     parameters: dict[str, Any] = {
         "type": request.type,
         "id": request.id,
@@ -66,19 +65,33 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
         "before": bounds.before,
         "alive": bounds.alive,
         "limit": size + 1,
-        **_position(request),
+        **_position(request, oldest_first),
     }
-    total = None
+    total: int | None = None
+    rows: list[Stored] = []
+    counting = subset.summary == "count" or size == 0
     async with engine.store.connection() as connection:
         if request.id:
-            total = await resources.count_versions(connection, statements, request.type, request.id)
-            if not total:
-                raise not_found(request.type, request.id)
-        rows = await resources.history_page(connection, query, parameters)
-    whole = bounds == _Bounds()
+            identity = (request.type, request.id)
+            if await resources.current(connection, statements, *identity) is None:
+                raise not_found(*identity)
+        if request.id or counting:
+            query = statements.history_counts[level]
+            total = await resources.count_versions(connection, query, parameters)
+        if not counting:
+            query = statements.history_pages[level, oldest_first]
+            rows = await resources.history_page(connection, query, parameters)
     entries = [_entry(ctx, row, subset) for row in rows[:size]]
-    links = _links(ctx, request, rows[size - 1] if len(rows) > size and size else None)
-    return Result(200, bundle(ctx, "history", links, entries, total if whole else None))
+    links = _links(ctx, request, rows[size - 1] if len(rows) > size else None)
+    return Result(200, bundle(ctx, "history", links, entries, total))
+
+
+def _oldest_first(request: Request) -> bool:
+    sort = request.one("_sort")
+    if sort not in (None, "_lastUpdated", "-_lastUpdated"):
+        text = f"_sort={sort!r}: a history is sorted by _lastUpdated or -_lastUpdated"
+        raise Invalid(Issue("value", text))
+    return sort == "_lastUpdated"
 
 
 def _check_parameters(request: Request) -> None:
@@ -103,16 +116,24 @@ def _bounds(engine: Engine, request: Request) -> _Bounds:
 def _range(engine: Engine, name: str, text: str) -> tuple[datetime, datetime]:
     try:
         low, high = Instants(engine.where.zone).of_text(text)
-        return _EPOCH + timedelta(microseconds=low), _EPOCH + timedelta(microseconds=high)
-    except (ValueError, OverflowError):
+        return _instant(low), _instant(high)
+    except ValueError:
         expected = "expected a date or instant such as 2026-03-01T10:00:00Z"
         raise Invalid(Issue("value", f"{name}={text!r}: {expected}")) from None
 
 
-def _position(request: Request) -> dict[str, Any]:
+def _instant(microseconds: int) -> datetime:
+    """The instant, or the end of time that lies nearer than it."""
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return _START if microseconds < 0 else _END
+
+
+def _position(request: Request, oldest_first: bool) -> dict[str, Any]:
     text = request.one("_cursor")
     if text is None:
-        return {"at": _END, "at_rid": 0, "at_version": 0}
+        return {"at": _START if oldest_first else _END, "at_rid": 0, "at_version": 0}
     microseconds, rid, version = decode_cursor(text, (int, int, int))
     at = _EPOCH + timedelta(microseconds=min(max(microseconds, 0), 2**57))
     return {"at": at, "at_rid": rid, "at_version": version}

@@ -4,6 +4,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request, tags
 from fhir_server.interactions.result import Result
+from fhir_server.interactions.subset import Subset
 from fhir_server.interactions.writing import result_of
 from fhir_server.outcome import Gone, Issue, NotFound
 from fhir_server.storage import resources
@@ -23,10 +24,7 @@ async def read(engine: Engine, ctx: Context, request: Request) -> Result:
     if content is None:
         raise gone(request.type, request.id, version)
     result = Result(200, content, request.type, request.id, version, last_updated)
-    if _client_has(request, result):
-        result.status = 304
-        result.body = None
-    return result
+    return _shown(engine, request, result)
 
 
 async def vread(engine: Engine, ctx: Context, request: Request) -> Result:
@@ -42,10 +40,16 @@ async def vread(engine: Engine, ctx: Context, request: Request) -> Result:
         raise NotFound(Issue("not-found", f"{name} has no version {request.version!r}"))
     if stored.content is None:
         raise gone(request.type, request.id, stored.version)
-    result = result_of(stored, 200)
+    return _shown(engine, request, result_of(stored, 200))
+
+
+def _shown(engine: Engine, request: Request, result: Result) -> Result:
+    """What the client gets of a version: nothing if it has it, else the part it asks for."""
     if _client_has(request, result):
         result.status = 304
         result.body = None
+    elif request.query and result.body is not None:
+        result.body = Subset.of(engine.definitions, request).apply(result.body)
     return result
 
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
 from fhir_server.context import Context
 from fhir_server.interactions.conditional import Condition, matches
 from fhir_server.interactions.engine import Engine
-from fhir_server.outcome import Issue, PreconditionFailed
+from fhir_server.interactions.request import decode_query
+from fhir_server.outcome import Invalid, Issue
 from fhir_server.storage.store import Connection
 
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
@@ -27,7 +27,7 @@ async def settle_conditional(
 ) -> None:
     """Replace conditional references by what they match, in place (R4 http.html#trules).
 
-    Raises `PreconditionFailed` listing every one that matches none or several resources.
+    Raises `Invalid` listing every one that matches none or several resources.
     """
     waiting = conditional(references)
     if not waiting:
@@ -36,8 +36,7 @@ async def settle_conditional(
     for text in {item["reference"] for item in waiting}:
         match = _CONDITIONAL.fullmatch(text)
         assert match is not None
-        pairs = parse_qsl(match[2], keep_blank_values=True)
-        conditions[text] = Condition(engine, ctx, match[1], pairs)
+        conditions[text] = Condition(engine, ctx, match[1], decode_query(match[2]))
     found = await matches(engine, ctx, connection, conditions.values())
     issues = []
     for text, condition in conditions.items():
@@ -47,7 +46,7 @@ async def settle_conditional(
             code = "not-found" if not hits else "multiple-matches"
             issues.append(Issue(code, f"The conditional reference {text!r} matches {number}"))
     if issues:
-        raise PreconditionFailed(issues)
+        raise Invalid(issues)
     for item in waiting:
         condition = conditions[item["reference"]]
         item["reference"] = f"{condition.type}/{found[condition.text][0]}"
@@ -124,8 +123,3 @@ def base_of(full_url: str) -> str | None:
     """The FHIR base URL that a fullUrl lies under; None for URNs and other URLs."""
     match = _RESTFUL.fullmatch(full_url)
     return match[1] if match else None
-
-
-def decoded_path(url: str) -> list[str]:
-    """The segments of a relative URL's path, percent-decoded one by one."""
-    return [unquote(segment) for segment in url.split("/") if segment]

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fhir_server.outcome import Invalid, Issue
+
+MOST_PARAMETERS = 1000
 
 RETURN_PREFERENCES = ("minimal", "representation", "OperationOutcome")
 HANDLING_PREFERENCES = ("strict", "lenient")
@@ -73,6 +76,24 @@ class Request:
         if len(values) > 1:
             raise Invalid(Issue("invalid", f"The parameter {name} may be given once, not {values}"))
         return values[0] if values else None
+
+
+def decode_query(query: str | bytes) -> list[tuple[str, str]]:
+    """The names and values of a query string, in the order given.
+
+    Raises `Invalid` for bytes that are no UTF-8: replaced by a placeholder, two different values
+    would become one.
+    """
+    try:
+        text = query.decode("utf-8") if isinstance(query, bytes) else query
+        return parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS
+        )
+    except ValueError:
+        text = (
+            f"The query is not percent-encoded UTF-8, or has more than {MOST_PARAMETERS} parameters"
+        )
+        raise Invalid(Issue("invalid", text)) from None
 
 
 def version_of_etag(tag: str) -> int | None:

@@ -58,12 +58,14 @@ class Router:
         segments: of the path below the base URL, decoded. Raises `NotFound` for a path that leads
         nowhere and a 405 `Refusal` for a method that the path does not take.
         """
+        shown = "/" + "/".join(segments)
+        if any("\0" in segment for segment in segments):
+            raise NotFound(Issue("not-found", f"There is nothing at {shown!r}"))
         path, request = self._shape(segments)
         request.method = method
         definition = self._by_route.get(("GET" if method == "HEAD" else method, path))
         if definition is not None:
             return definition, request
-        shown = "/" + "/".join(segments)
         if path not in self._methods:
             raise NotFound(Issue("not-found", f"There is nothing at {shown!r}"))
         methods = list(self._methods[path])

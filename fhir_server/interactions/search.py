@@ -28,7 +28,7 @@ async def search(engine: Engine, ctx: Context, request: Request) -> Result:
         engine.parameters,
         request.type,
         request.query,
-        engine.where,
+        engine.circumstances(ctx),
         lenient=lenient,
     )
     subset = Subset.of(engine.definitions, request)

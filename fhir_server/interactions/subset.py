@@ -33,6 +33,8 @@ class Subset:
             expected = ", ".join(SUMMARIES)
             raise Invalid(Issue("value", f"_summary={summary!r}: expected one of {expected}"))
         names = request.one("_elements")
+        if names is not None and not names.strip(" ,"):
+            raise Invalid(Issue("value", "_elements is empty; expected names of elements"))
         elements = frozenset(name.strip() for name in (names or "").split(",")) - {""}
         if elements and summary not in ("false", "count"):
             text = "_summary and _elements both choose elements; give one of them"

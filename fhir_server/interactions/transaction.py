@@ -19,7 +19,12 @@ from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.routing import InteractionDefinition
-from fhir_server.interactions.update import check_id, check_preconditions, target_id
+from fhir_server.interactions.update import (
+    check_id,
+    check_preconditions,
+    check_untaken,
+    target_id,
+)
 from fhir_server.interactions.writing import (
     check,
     deletion,
@@ -50,7 +55,7 @@ class _Step:
     checked: Checked | None = None
     condition: Condition | None = None
     id: str = ""
-    exists: bool = False
+    exists: bool = False  # what the condition asks for
     result: Result | None = None
 
     @property
@@ -198,6 +203,7 @@ async def _resolve_conditions(
         match = one_match(condition, found[condition.text])
         if step.entry.method == "PUT":
             step.id = target_id(ctx, step.entry.resource, condition, match)
+            step.exists = match is not None
             step.entry.resource["id"] = step.id
         elif step.entry.method == "DELETE":
             step.id = match or ""
@@ -214,15 +220,25 @@ def _check_overlap(steps: Sequence[_Step]) -> None:
         names = []
         if step.writes:
             names.append(f"{step.request.type}/{step.id}")
-        if step.entry.method == "POST" and step.condition is not None:
+        if step.entry.method in ("POST", "PUT") and step.condition is not None:
             names.append(step.condition.text)
         for name in names:
             other = seen.setdefault(name, step)
             if other is not step:
-                text = f"Entries {other.entry.index} and {step.entry.index} both mean {name}"
-                issues.append(Issue("duplicate", text, step.entry.place))
+                issues.append(_overlap(other, step, name))
+    for step in steps:
+        name = f"{step.request.type}/{step.id}"
+        if step.entry.method == "POST" and step.exists and name in seen:
+            other = seen[name]
+            if other.entry.method == "DELETE":
+                issues.append(_overlap(other, step, name))
     if issues:
         raise Invalid(issues)
+
+
+def _overlap(first: _Step, second: _Step, name: str) -> Issue:
+    text = f"Entries {first.entry.index} and {second.entry.index} both mean {name}"
+    return Issue("duplicate", text, second.entry.place)
 
 
 async def _settle_references(
@@ -286,6 +302,8 @@ def _plan_update(
     engine: Engine, ctx: Context, plan: _Plan, step: _Step, old: Stored | None, rid: int
 ) -> Result:
     check_preconditions(step.request, old)
+    if step.condition is not None and not step.exists:
+        check_untaken(step.condition, step.id, old)
     resource = step.entry.resource
     if old is None:
         row = first_version(engine, ctx, resource, step.id, rid, "PUT")

@@ -55,6 +55,10 @@ async def conditional_update(engine: Engine, ctx: Context, request: Request) -> 
         await settle_conditional(engine, ctx, connection, checked.references)
         request.id = target_id(ctx, request.resource, condition, id_)
         request.resource["id"] = request.id
+        if id_ is None:
+            statements = engine.statements(ctx)
+            old = await resources.current(connection, statements, request.type, request.id)
+            check_untaken(condition, request.id, old)
         return await store_update(engine, ctx, connection, request)
 
 
@@ -75,6 +79,14 @@ def target_id(ctx: Context, resource: Any, condition: Condition, match: str | No
             )
         )
     return match
+
+
+def check_untaken(condition: Condition, id_: str, old: Stored | None) -> None:
+    """Raises `Conflict` when a conditional update that matches nothing names an id in use."""
+    if old is not None and old.content is not None:
+        name = f"{condition.type}/{id_}"
+        text = f"The condition {condition.text} matches nothing, but {name}, the body's id, exists"
+        raise Conflict(Issue("duplicate", text, f"{condition.type}.id"))
 
 
 def check_id(id_: str) -> None:

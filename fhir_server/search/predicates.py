@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir_server.search import keys
-from fhir_server.search.normalize import normalize
+from fhir_server.search.normalize import INDEXED_LENGTH, normalize
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.values import Instants, number_range
 
@@ -39,10 +39,16 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What the meaning of a search value depends on: the base URL and the zone without a zone."""
+    """What the meaning of a search value depends on.
+
+    base_url: under which absolute references were indexed as this server's own.
+    zone: of dates and times that name none.
+    seen_as: the base URL that the client uses; it need not be `base_url`.
+    """
 
     base_url: str
     zone: ZoneInfo
+    seen_as: str = ""
 
 
 _Maker = Callable[[SearchParameter, str, Sequence[str], Circumstances], Predicate]
@@ -50,7 +56,9 @@ _Maker = Callable[[SearchParameter, str, Sequence[str], Circumstances], Predicat
 
 def supported(parameter: SearchParameter) -> frozenset[str]:
     """The modifiers that may be given, `""` for none, `[type]` for a type name; empty: none."""
-    if parameter.code in ("_id", "_lastUpdated"):
+    if parameter.code == "_id":
+        return _ID_MODIFIERS
+    if parameter.code == "_lastUpdated":
         return _PLAIN
     return _MODIFIERS.get(parameter.type, frozenset())
 
@@ -66,6 +74,8 @@ def predicate(
         raise PredicateError(f"{len(values)} alternatives; at most {MOST_VALUES} are allowed")
     if not all(values):
         raise PredicateError("an empty value; expected one value, or several separated by commas")
+    if any("\0" in value for value in values):
+        raise PredicateError("the character U+0000, which no value can have")
     maker = _BY_CODE.get(parameter.code) or _BY_TYPE[parameter.type]
     return maker(parameter, modifier, values, where)
 
@@ -92,9 +102,23 @@ def unescape(text: str) -> str:
     return re.sub(r"\\([,|$\\])", r"\1", text)
 
 
+def split_at(separator: str, value: str) -> list[str]:
+    """The parts of a value between separators that are not escaped; escapes stay."""
+    parts, current, escaped = [], "", False
+    for character in value:
+        if character == separator and not escaped:
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+        escaped = character == "\\" and not escaped
+    parts.append(current)
+    return parts
+
+
 def split_bar(value: str) -> list[str]:
     """The parts between unescaped bars, unescaped."""
-    return [unescape(part) for part in re.split(r"(?<!\\)\|", value)]
+    return [unescape(part) for part in split_at("|", value)]
 
 
 # token
@@ -155,15 +179,25 @@ def _reference_texts(
     parameter: SearchParameter, target: str, value: str, where: Circumstances
 ) -> list[str]:
     text = keys.reference_text(unescape(value), where.base_url)
+    if where.seen_as:
+        text = keys.reference_text(text, where.seen_as)
     if _BARE_ID.fullmatch(text):
-        return [f"{type_}/{text}" for type_ in ([target] if target else parameter.targets)]
+        types = [target] if target else parameter.targets
+        return [name for type_ in types for name in _own(f"{type_}/{text}", where)]
     if target:
         raise PredicateError(f"expected the id of a {target} after the modifier :{target}")
     if _TYPED.fullmatch(text):
-        return [text]
+        return _own(text, where)
     if ":" in text:
         return list(keys.uri_texts(text))[:1]
     raise PredicateError("expected an id, Type/id or an absolute URL")
+
+
+def _own(name: str, where: Circumstances) -> list[str]:
+    """The texts of a resource of this server: a client may have stored either."""
+    if where.seen_as in ("", where.base_url):
+        return [name]
+    return [name, f"{where.seen_as}/{name}"]
 
 
 # string
@@ -181,6 +215,8 @@ def _string(
 def _one_string(parameter: SearchParameter, modifier: str, folded: str) -> Predicate:
     if not folded:
         raise PredicateError("nothing to compare: expected at least one letter or digit")
+    if len(folded) > INDEXED_LENGTH:
+        raise PredicateError(f"only the first {INDEXED_LENGTH} characters of a text are compared")
     if modifier == "contains":
         pattern = re.sub(r"([\\%_])", r"\\\1", folded)
         return Predicate(_VALUE + "v.value like %s)", (parameter.hash, f"%{pattern}%"))
@@ -312,7 +348,8 @@ def _number_range(value: str) -> tuple[str, Any, Any]:
 def _id(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
 ) -> Predicate:
-    return Predicate("r.id = any(%s::text[])", ([unescape(value) for value in values],))
+    found = Predicate("r.id = any(%s::text[])", ([unescape(value) for value in values],))
+    return _negated(found) if modifier == "not" else found
 
 
 _LAST_UPDATED = {
@@ -345,10 +382,12 @@ def _instant(microseconds: int) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
-        return datetime.max.replace(tzinfo=_EPOCH.tzinfo)
+        end = datetime.min if microseconds < 0 else datetime.max
+        return end.replace(tzinfo=_EPOCH.tzinfo)
 
 
 _PLAIN = frozenset({""})
+_ID_MODIFIERS = frozenset({"", "not"})
 _MODIFIERS = {
     "token": frozenset({"", "not", "of-type"}),
     "reference": frozenset({"", "identifier", "[type]"}),

@@ -11,6 +11,7 @@ from fhir_server.search.predicates import (
     Predicate,
     PredicateError,
     predicate,
+    split_at,
     supported,
 )
 
@@ -19,6 +20,9 @@ RESULT_PARAMETERS = frozenset(
     {"_count", "_cursor", "_elements", "_format", "_pretty", "_summary", "_total"}
 )
 MOST_PARAMETERS = 100
+
+# PostgreSQL binds at most 65,535 values to a statement; a search value takes up to four.
+MOST_VALUES = 10_000
 
 
 @dataclass(slots=True)
@@ -68,6 +72,9 @@ def parse(
             wrong.append(Issue("invalid", f"{name}={value}: {error}"))
     if wrong:
         raise Invalid(wrong)
+    if (bound := sum(len(item.values) for item in result.predicates)) > MOST_VALUES:
+        text = f"The parameters have {bound} values; at most {MOST_VALUES} are allowed"
+        raise Invalid(Issue("too-costly", text))
     return result
 
 
@@ -100,18 +107,4 @@ def _predicate(
         names = ", ".join(f":{item}" for item in sorted(allowed) if item) or "no modifier"
         text = f"The modifier :{modifier} is not supported on {code!r} of {place}; known: {names}"
         raise _Unknown(Issue("not-supported", text))
-    return predicate(parameter, modifier, split_values(value), where)
-
-
-def split_values(value: str) -> list[str]:
-    """The alternatives of a value, split at commas that are not escaped; escapes stay."""
-    parts, current, escaped = [], "", False
-    for character in value:
-        if character == "," and not escaped:
-            parts.append(current)
-            current = ""
-        else:
-            current += character
-        escaped = character == "\\" and not escaped
-    parts.append(current)
-    return parts
+    return predicate(parameter, modifier, split_at(",", value), where)

@@ -33,6 +33,8 @@ def _settings() -> str:
         "checkpoint_completion_target": "0.9",
         "random_page_cost": "1.1",
         "jit": "off",
+        # Without DETAIL and CONTEXT, which quote the rows of a failed statement.
+        "log_error_verbosity": "terse",
     }
     return "".join(f"{name} = {value}\n" for name, value in lines.items())
 

@@ -167,12 +167,9 @@ async def history_page(
     return await _many(connection, query, parameters)
 
 
-async def count_versions(
-    connection: Connection, statements: Statements, type_: str, id_: str
-) -> int:
-    """How many versions a resource has."""
-    parameters = {"type": type_, "id": id_}
-    cursor = await connection.execute(statements.count_versions, parameters)
+async def count_versions(connection: Connection, query: str, parameters: dict[str, Any]) -> int:
+    """How many versions there are, by one of the history counts."""
+    cursor = await connection.execute(query, parameters, prepare=False)
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
@@ -207,8 +204,8 @@ def _array(values: Iterable[object]) -> str:
 
 
 def _exact(content: bytes | None) -> str | None:
-    """The text to keep beside jsonb, which would turn 1.0E+3 into 1000."""
-    if content is None or b"E+" not in content:
+    """The text to keep beside jsonb, which would turn 1.0E+3 into 1000 and -0.0 into 0.0."""
+    if content is None or (b"E+" not in content and b":-0" not in content):
         return None
     return content.decode()
 

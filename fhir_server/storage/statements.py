@@ -83,6 +83,19 @@ union all
  order by last_updated desc, rid desc, version desc limit %(limit)s)
 order by last_updated desc, rid desc, version desc limit %(limit)s"""
 
+_HISTORY_COUNT = """
+select (select count(*) from {s}.resource
+        where {scope} and last_updated >= %(since)s and last_updated < %(before)s)
+     + (select count(*) from {s}.history
+        where {scope} and last_updated >= %(since)s and last_updated < %(before)s
+          and superseded > %(alive)s)"""
+
+_HISTORY_SCOPES = {
+    "instance": "type = %(type)s and id = %(id)s",
+    "type": "type = %(type)s",
+    "system": "true",
+}
+
 
 class Statements:
     """The statements of one tenant; `schema` is its quoted schema name."""
@@ -131,18 +144,23 @@ class Statements:
         self.counts_by_type = sql(
             "select type, count(*) from {s}.resource where content is not null group by type"
         )
-        self.count_versions = sql(
-            "select (select count(*) from {s}.resource where type = %(type)s and id = %(id)s) + "
-            "(select count(*) from {s}.history where type = %(type)s and id = %(id)s)"
-        )
-        self.instance_history = sql(self._history("type = %(type)s and id = %(id)s"))
-        self.type_history = sql(self._history("type = %(type)s"))
-        self.system_history = sql(self._history("true"))
+        # By level, and for pages by whether the oldest version comes first.
+        self.history_counts = {
+            level: sql(_HISTORY_COUNT.replace("{scope}", scope))
+            for level, scope in _HISTORY_SCOPES.items()
+        }
+        self.history_pages = {
+            (level, oldest_first): sql(_history_page(scope, oldest_first))
+            for level, scope in _HISTORY_SCOPES.items()
+            for oldest_first in (False, True)
+        }
 
-    @staticmethod
-    def _history(scope: str) -> str:
-        page = _HISTORY_PAGE.replace("{columns}", _VERSION_COLUMNS)
-        return page.replace("{scope}", scope)
+
+def _history_page(scope: str, oldest_first: bool) -> str:
+    page = _HISTORY_PAGE.replace("{columns}", _VERSION_COLUMNS).replace("{scope}", scope)
+    if oldest_first:
+        page = page.replace(" desc", "").replace("version) < (", "version) > (")
+    return page
 
 
 @lru_cache(maxsize=1024)
