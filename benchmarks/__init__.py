@@ -1,0 +1,1 @@
+"""Measures a FHIR server over HTTP: throughput, latency, errors."""
