@@ -16,7 +16,9 @@ _CONFLICT = 409
 _GATEWAY_TIMEOUT = 504
 _LOST = (502, _GATEWAY_TIMEOUT)
 _CONFLICT_ATTEMPTS = 4
-_LONGEST_WAIT = 15.0
+_LONGEST_WAIT = 2.0
+_LONGEST_RETRY_AFTER = 30.0
+_ATTEMPTS = 40  # a server that is gone is waited for a minute
 _UNCERTAIN = (
     "the connection broke after it was sent; whether the server stored it could not be found out"
 )
@@ -48,7 +50,7 @@ class Sender:
         self,
         client: httpx.AsyncClient,
         base_url: str,
-        attempts: int = 10,
+        attempts: int = _ATTEMPTS,
         first_wait: float = 0.2,
         settle: float = 1.0,
     ):
@@ -211,7 +213,7 @@ def _try_again(response: httpx.Response, conflicts: int) -> bool:
 
 def _asked_to_wait(response: httpx.Response) -> float:
     asked = response.headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_WAIT) if asked.isdecimal() else 0.0
+    return min(float(asked), _LONGEST_RETRY_AFTER) if asked.isdecimal() else 0.0
 
 
 def _told(error: Exception) -> str:
