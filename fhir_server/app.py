@@ -3,10 +3,8 @@
 import gc
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI
-
 from fhir_server.http.fhir import HttpSettings
-from fhir_server.http.pages import application
+from fhir_server.http.pages import Application
 from fhir_server.interactions.engine import Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
@@ -27,7 +25,7 @@ def local_base_url(settings: Settings) -> str:
     return settings.base_url or f"http://localhost:{settings.port}{FHIR_PATH}"
 
 
-def build(settings: Settings, database_url: str) -> FastAPI:
+def build(settings: Settings, database_url: str) -> Application:
     """The application of one process, on a migrated database."""
     facts = definitions()
     parameters = SearchParameters()
@@ -55,10 +53,10 @@ def build(settings: Settings, database_url: str) -> FastAPI:
         timeout=settings.request_timeout,
         access_log=settings.access_log,
     )
-    return application(engine, store, http)
+    return Application(engine, store, http)
 
 
-def create() -> FastAPI:
+def create() -> Application:
     """The application of a worker process, from the environment that `serve` prepares."""
     settings = Settings()
     configure_logs(settings)

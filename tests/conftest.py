@@ -67,7 +67,7 @@ async def client(database: str) -> AsyncIterator[httpx.AsyncClient]:
     app = build(Settings(database_pool=8, max_bundle_entries=300), database)
     transport = httpx.ASGITransport(app=app)
     async with (
-        app.router.lifespan_context(app),
+        app.pages.router.lifespan_context(app.pages),
         httpx.AsyncClient(
             transport=transport, base_url="http://test/fhir/", headers=FHIR_JSON, timeout=60
         ) as found,

@@ -1,6 +1,8 @@
 """Results and refusals as HTTP responses (R4 http.html#summary)."""
 
+from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode, encode_pretty
@@ -34,8 +36,7 @@ async def answer_result(
     if result.version:
         headers.append((b"etag", b'W/"%d"' % result.version))
     if result.last_updated is not None:
-        modified = format_datetime(result.last_updated, usegmt=True)
-        headers.append((b"last-modified", modified.encode()))
+        headers.append((b"last-modified", _http_date(result.last_updated)))
     if result.created:
         headers.append((b"location", result.location(ctx.base_url).encode()))
     headers.extend((name.encode(), value.encode()) for name, value in result.headers.items())
@@ -52,6 +53,11 @@ async def answer_result(
         await send({"type": "http.response.body", "body": b""})
         return
     await respond(send, status, headers, body)
+
+
+@lru_cache(maxsize=1024)
+def _http_date(instant: datetime) -> bytes:
+    return format_datetime(instant, usegmt=True).encode()
 
 
 def _preferred_body(request: Request, result: Result) -> bytes | None:

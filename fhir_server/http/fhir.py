@@ -4,8 +4,8 @@ import asyncio
 import logging
 import re
 import time
-import uuid
 from dataclasses import dataclass
+from random import getrandbits
 from urllib.parse import unquote
 
 from fhir_server.context import Context
@@ -112,7 +112,7 @@ class _Exchange:
         self.name = "unknown"
         self.status = 0
         given = headers.get("x-request-id", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else f"{getrandbits(64):016x}"
 
     async def carry_out(self) -> None:
         """Read the request, run its interaction, send the result."""

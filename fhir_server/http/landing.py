@@ -25,12 +25,10 @@ a {{ color: #0b5cad }}
 <h1>FHIR server</h1>
 <p>HL7 FHIR R4 (4.0.1) on PostgreSQL, version {version}. The base URL is
 <a href="{base}/metadata"><code>{base}</code></a>.</p>
-<h2>What is in it</h2>
-{contents}
 <h2>Where to go</h2>
 <ul>
 <li><a href="{base}/metadata?_pretty=true">CapabilityStatement</a>: what the server can do</li>
-<li><a href="/docs">API pages</a> and <a href="/openapi.json">OpenAPI</a></li>
+<li><a href="/openapi.json">OpenAPI</a></li>
 <li><a href="{base}/Patient?_pretty=true">Patients</a>,
 <a href="{base}/_history?_pretty=true">the latest changes</a></li>
 <li><a href="/health/live">Liveness</a>, <a href="/health/ready">readiness</a>,
@@ -40,6 +38,8 @@ a {{ color: #0b5cad }}
 <pre>curl -H 'Content-Type: application/fhir+json' {base}/Patient \\
   -d '{{"resourceType": "Patient", "name": [{{"family": "Chalmers"}}]}}'
 curl '{base}/Patient?name=chal'</pre>
+<h2>What is in it</h2>
+{contents}
 </body>
 </html>
 """

@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from starlette.routing import BaseRoute, Match, NoMatchFound
 
 from fhir_server import __version__
 from fhir_server.fhir_json import encode
+from fhir_server.http.body import Receive, Scope, Send
 from fhir_server.http.fhir import FhirApplication, HttpSettings
 from fhir_server.http.landing import page
 from fhir_server.http.metrics import exposition
@@ -28,8 +28,30 @@ _READY_WITHIN_SECONDS = 2.0
 _READING = ["GET", "HEAD"]
 
 
-def application(engine: Engine, store: PooledStore, settings: HttpSettings) -> FastAPI:
-    """The whole HTTP application; opens the store when it starts and closes it when it ends."""
+class Application:
+    """The whole HTTP application: FHIR below its base URL, pages for people beside it.
+
+    FHIR requests do not pass through the pages' middleware, which would cost a tenth of a read.
+    """
+
+    def __init__(self, engine: Engine, store: PooledStore, settings: HttpSettings) -> None:
+        self.pages = pages(engine, store, settings)
+        self._fhir = FhirApplication(engine, settings)
+        self._path = settings.path
+        self._below = settings.path + "/"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or the start and end of the process."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path.startswith(self._below) or path == self._path:
+                await self._fhir(scope, receive, send)
+                return
+        await self.pages(scope, receive, send)
+
+
+def pages(engine: Engine, store: PooledStore, settings: HttpSettings) -> FastAPI:
+    """The pages; they open the store when the process starts and close it when it ends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,9 +59,11 @@ def application(engine: Engine, store: PooledStore, settings: HttpSettings) -> F
         yield
         await store.close()
 
-    app = FastAPI(title="FHIR server", version=__version__, lifespan=lifespan, redoc_url=None)
+    # No documentation pages: FastAPI's load their scripts from a host that hospitals do not reach.
+    app = FastAPI(
+        title="FHIR server", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     _add_pages(app, engine, settings)
-    app.router.routes.insert(0, _Below(settings.path, FhirApplication(engine, settings)))
 
     document = description(engine.router, settings.path, engine.definitions.resource_types)
     app.openapi = lambda: document  # type: ignore[method-assign]
@@ -84,29 +108,6 @@ def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
     async def metrics() -> Response:
         media_type, text = exposition()
         return Response(text, media_type=media_type)
-
-
-class _Below(BaseRoute):
-    """The FHIR base URL itself and everything below it; a Mount would redirect the former."""
-
-    def __init__(self, path: str, app: FhirApplication) -> None:
-        self._path = path
-        self._prefix = path + "/"
-        self._app = app
-
-    def matches(self, scope: Any) -> tuple[Match, Any]:
-        """Whether a request is for the FHIR base URL."""
-        path = scope["path"]
-        found = scope["type"] == "http" and (path == self._path or path.startswith(self._prefix))
-        return (Match.FULL if found else Match.NONE), {}
-
-    def url_path_for(self, name: str, /, **path_params: Any) -> NoReturn:
-        """No route below has a name."""
-        raise NoMatchFound(name, path_params)
-
-    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        """Hand the request over."""
-        await self._app(scope, receive, send)
 
 
 class _Counts:

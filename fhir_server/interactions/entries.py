@@ -138,8 +138,8 @@ def answer(ctx: Context, result: Result, method: str, prefer: Prefer) -> dict[st
     if (result.created or method in ("PUT", "GET")) and result.id:
         entry["fullUrl"] = f"{ctx.base_url}/{result.type}/{result.id}"
     reads = method == "GET" or not result.id
-    wanted = prefer.returns in (None, "representation")
-    if result.body is not None and (reads or wanted):
+    wanted = reads or prefer.returns in (None, "representation")
+    if result.body is not None and method != "HEAD" and wanted:
         entry["resource"] = raw(result.body)
     return entry | {"response": response}
 

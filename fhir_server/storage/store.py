@@ -85,17 +85,9 @@ class PooledStore:
         """The SQL of a tenant's schema."""
         return statements_for(tenant)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> "_Borrowed":
         """A connection on which each statement commits by itself."""
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except psycopg.Error as error:
-            refusal = _translated(error)
-            if refusal is None:
-                raise
-            raise refusal from error
+        return _Borrowed(self._pool)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -124,6 +116,37 @@ class PooledStore:
         row = await cursor.fetchone()
         assert row is not None
         return row[0], row[0] + ROW_ID_BLOCK
+
+
+class _Borrowed:
+    """A connection for the length of a block; database errors leave it as refusals.
+
+    Cheaper than the pool's own block, which commits: there is nothing to commit on autocommit.
+    """
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._connection = await self._pool.getconn()
+        except psycopg.Error as error:
+            _refuse(error)
+            raise
+        return self._connection
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        await self._pool.putconn(self._connection)
+        if isinstance(error, psycopg.Error):
+            _refuse(error)
+
+
+def _refuse(error: psycopg.Error) -> None:
+    refusal = _translated(error)
+    if refusal is not None:
+        raise refusal from error
 
 
 def _translated(error: psycopg.Error) -> Refusal | None:
