@@ -1,11 +1,16 @@
 """create (R4 http.html#create)."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from tests.answers import refusal_of, resource_of
 
-PATIENT = {"resourceType": "Patient", "name": [{"family": "Chalmers", "given": ["Peter"]}]}
+PATIENT: dict[str, Any] = {
+    "resourceType": "Patient",
+    "name": [{"family": "Chalmers", "given": ["Peter"]}],
+}
 
 
 async def test_create_answers_with_location_tag_and_time(client: httpx.AsyncClient) -> None:
