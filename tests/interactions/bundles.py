@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from tests.answers import resource_of
+from tests.answers import refusal_of, resource_of
 
 Entry = dict[str, Any]
 
@@ -51,3 +51,38 @@ def written(item: Entry) -> str:
 def urn(number: int) -> str:
     """A fullUrl for a new resource."""
     return f"urn:uuid:5a8c8d1e-3f7b-4c7e-9a34-{number:012d}"
+
+
+def observation(subject: str = "Patient/none", **more: Any) -> dict[str, Any]:
+    """An observation about somebody."""
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": subject},
+        **more,
+    }
+
+
+def numbered(value: str, **more: Any) -> dict[str, Any]:
+    """A patient with a record number."""
+    return {
+        "resourceType": "Patient",
+        "name": [{"family": "Trans"}],
+        "identifier": [{"system": "urn:mrn", "value": value}],
+        **more,
+    }
+
+
+async def refused(client: httpx.AsyncClient, status: int, code: str | None, *entries: Entry) -> str:
+    """Send a transaction that is refused, and see that nothing of it is stored."""
+    before = await stored(client)
+    told = refusal_of(await client.post("", json=bundle("transaction", *entries)), status, code)
+    assert await stored(client) == before
+    return told
+
+
+async def stored(client: httpx.AsyncClient) -> int:
+    """How many versions there are of anything."""
+    history = resource_of(await client.get("_history?_summary=count"))
+    return int(history["total"])
