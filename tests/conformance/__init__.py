@@ -1,0 +1,1 @@
+"""Public suites run against a real server: `python -m tests.conformance.run`."""

@@ -1,0 +1,65 @@
+"""Runs the suites against a fresh server and fails when one scores below its floor.
+
+usage: python -m tests.conformance.run [--suites DIRECTORY] [--report FILE]
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conformance import examples, score, synthea
+from tests.conftest import running_server
+
+ROOT = Path(__file__).parents[2]
+
+
+def definitions() -> Path:
+    """The directory of the official definitions and examples."""
+    script = ROOT / "scripts" / "fetch-definitions"
+    printed = subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return ROOT / printed.strip()
+
+
+def scores(suites: Path) -> list[score.Score]:
+    """What every suite scored on one fresh server."""
+    package = definitions()
+    with tempfile.TemporaryDirectory(prefix="fhir-conformance-") as name:
+        workplace = Path(name)
+        workplace.chmod(0o755)
+        options = ["--data-dir", str(workplace / "data")]
+        with running_server(workplace, *options) as server:
+            base_url = server.base_url
+            # Synthea first: its counts are then the server's whole content.
+            found = _timed("synthea", lambda: synthea.run(base_url, suites / "synthea", workplace))
+            found += _timed("official examples", lambda: examples.run(base_url, package))
+        return found
+
+
+def _timed(suite: str, run: Callable[[], list[score.Score]]) -> list[score.Score]:
+    started = time.monotonic()
+    found = run()
+    sys.stderr.write(f"{suite}: {time.monotonic() - started:.1f} s\n")
+    return found
+
+
+def main() -> int:
+    """0 when every suite reaches its floor."""
+    parser = argparse.ArgumentParser(prog="tests.conformance.run")
+    parser.add_argument("--suites", type=Path, default=ROOT.parent / "shared" / "suites")
+    parser.add_argument("--report", type=Path, default=ROOT / ".cache" / "conformance.json")
+    arguments = parser.parse_args()
+    found = scores(arguments.suites)
+    least = score.floors()
+    score.write(found, arguments.report)
+    sys.stdout.write(score.table(found, least) + "\n")
+    complaints = score.below(found, least)
+    sys.stdout.write("".join(f"BELOW THE FLOOR: {text}\n" for text in complaints))
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

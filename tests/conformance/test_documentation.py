@@ -1,0 +1,35 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.examples import InvalidExample, invalid_examples
+from tests.conformance.score import floors
+
+_PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+_ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in _PAGE.splitlines()
+    if line.startswith("| ")
+]
+
+
+def test_figures_on_the_page_are_the_floors() -> None:
+    figures = {row[0]: int(row[1]) for row in _ROWS if row[1].isdigit()}
+    assert figures == floors()
+
+
+@pytest.mark.parametrize("example", invalid_examples(), ids=lambda example: example.names[0])
+def test_every_refused_example_stands_on_the_page_with_its_reason(example: InvalidExample) -> None:
+    names = ", ".join(f"`{name}`" for name in example.names)
+    assert [names, example.reason, example.rule.replace("|", "or")] in _ROWS
+
+
+def test_the_page_lists_no_other_example() -> None:
+    listed = {name for row in _ROWS for name in re.findall(r"`([^`]+)`", row[0])}
+    assert listed == {name for example in invalid_examples() for name in example.names}
+
+
+def test_as_many_examples_are_refused_as_the_floor_says() -> None:
+    refused = sum(len(example.names) for example in invalid_examples())
+    assert floors()["invalid examples refused"] == refused
