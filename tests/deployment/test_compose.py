@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from fhir_server import cli
+from fhir_server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -76,6 +78,13 @@ def test_compose_refuses_to_start_without_a_secret(missing: str, tmp_path: Path)
 def test_example_names_every_secret_and_gives_none() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     assert {f"{name}=" for name in SECRETS} <= set(lines)
+
+
+def test_every_variable_given_to_the_server_is_a_setting() -> None:
+    text = (ROOT / "Dockerfile").read_text() + (ROOT / "docker-compose.yml").read_text()
+    given = {name.lower() for name in re.findall(r"\bFHIR_SERVER_([A-Z_]+)\s*[:=]", text)}
+    assert {"database_url", "host", "data_dir"} <= given
+    assert given <= set(Settings.model_fields)
 
 
 def test_every_service_has_a_health_check_and_restarts() -> None:
