@@ -183,6 +183,8 @@ def _reference_texts(
         text = keys.reference_text(text, where.seen_as)
     if _BARE_ID.fullmatch(text):
         types = [target] if target else parameter.targets
+        if not types:
+            raise PredicateError("expected Type/id, because this may refer to any type")
         return [name for type_ in types for name in _own(f"{type_}/{text}", where)]
     if target:
         raise PredicateError(f"expected the id of a {target} after the modifier :{target}")
