@@ -18,7 +18,7 @@ from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.values import (
     Instants,
     NumberRange,
-    number_range,
+    exact_number,
     quantity_range,
     range_limits,
 )
@@ -357,8 +357,8 @@ EMITTERS: dict[str, dict[str, Maker]] = {
     "number": {
         "Extension": _extension("number"),
         "Range": _measured(range_limits, _units_of_range),
-        "decimal": _measured(number_range, _no_units),
-        "integer": _measured(number_range, _no_units),
+        "decimal": _measured(exact_number, _no_units),
+        "integer": _measured(exact_number, _no_units),
     },
     "quantity": {
         "Extension": _extension("quantity"),

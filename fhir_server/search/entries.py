@@ -11,7 +11,7 @@ class IndexEntries:
     keys: see `fhir_server.search.keys`; sorted and unique.
     strings: normalised text.
     dates: UTC microseconds since 1970, end excluded.
-    numbers: unit hash, lowest value, highest value excluded.
+    numbers: unit hash, lowest value, highest value; both are the value where there is but one.
     """
 
     keys: list[int] = field(default_factory=list)

@@ -243,9 +243,9 @@ def _uri(
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
-# Each prefix as a condition on the stored range [low, high) and the value's range [%s, %s):
-# the order in which the value's ends are bound follows the text.
-_RANGES = {
+# Each prefix as a condition on the stored range and the value's range [%s, %s): the order in which
+# the value's ends are bound follows the text. A stored date is [low, high).
+_DATES = {
     "eq": ("low >= %s and high <= %s", "lh"),
     "gt": ("high > %s", "h"),
     "lt": ("low < %s", "l"),
@@ -255,6 +255,18 @@ _RANGES = {
     "eb": ("high <= %s", "l"),
     "ap": ("low < %s and high > %s", "hl"),
 }
+# A stored number is [low, high]; after a prefix that compares, the value stands for itself alone.
+_NUMBERS = {
+    "eq": ("low >= %s and high < %s", "lh"),
+    "gt": ("high > %s", "l"),
+    "lt": ("low < %s", "l"),
+    "ge": ("high >= %s", "l"),
+    "le": ("low <= %s", "l"),
+    "sa": ("low > %s", "l"),
+    "eb": ("high < %s", "l"),
+    "ap": ("low < %s and high >= %s", "hl"),
+}
+_TABLES = {"date_value": _DATES, "number_value": _NUMBERS}
 
 
 def split_prefix(value: str) -> tuple[str, str]:
@@ -263,7 +275,7 @@ def split_prefix(value: str) -> tuple[str, str]:
 
 
 def _ranged(table: str, prefix: str, low: Any, high: Any, fixed: dict[str, Any]) -> Predicate:
-    condition, order = _RANGES["eq" if prefix == "ne" else prefix]
+    condition, order = _TABLES[table]["eq" if prefix == "ne" else prefix]
     ends = tuple(low if end == "l" else high for end in order)
     names = "".join(f"and v.{name} = %s " for name in fixed)
     sql = f"exists (select from {{s}}.{table} v where v.rid = r.rid {names}and {condition})"
@@ -338,6 +350,8 @@ def _number_range(value: str) -> tuple[str, Any, Any]:
             f"{text!r} is no number; expected one after an optional prefix ({', '.join(PREFIXES)})"
         )
     low, high = number_range(Decimal(text))
+    if prefix not in ("eq", "ne", "ap"):
+        low = high = Decimal(text)
     if prefix == "ap":
         slack = abs(low + high) / 20
         low, high = low - slack, high + slack

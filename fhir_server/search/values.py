@@ -1,4 +1,4 @@
-"""Dates and numbers as the half-open ranges they stand for (R4 search.html#date, #number)."""
+"""Dates and numbers as the ranges they stand for (R4 search.html#date, #number)."""
 
 import re
 from calendar import monthrange
@@ -27,6 +27,8 @@ _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
 _DAY = 24 * 60 * _MINUTE
 _HALF = Decimal("0.5")
+# What `<5` is below 5 at least.
+_LEAST = Decimal("1E-30")
 _EXACT = Context(prec=2500)
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?")
 _HALF_STEP = {exponent: _HALF.scaleb(exponent) for exponent in range(-12, 1)}
@@ -149,18 +151,32 @@ def number_range(value: int | Decimal | str) -> NumberRange:
     return _EXACT.subtract(number, half), _EXACT.add(number, half)
 
 
+def exact_number(value: int | Decimal) -> NumberRange:
+    """A stored number as a range of one: the precision of a search decides, not its own.
+
+    R4 search.html#number: with 5.4 stored, `gt5.4` finds nothing, `gt5` and `5.40` find it.
+    Raises `ValueError` for what the index cannot hold.
+    """
+    number_range(value)
+    return Decimal(value), Decimal(value)
+
+
 def quantity_range(quantity: dict[str, Any]) -> NumberRange | None:
-    """The range of a Quantity, opened by its comparator; None if it has no value."""
+    """The value of a Quantity, opened by its comparator; None if it has no value."""
     value = quantity.get("value")
     if value is None:
         return None
-    low, high = number_range(value)
+    number, _ = exact_number(value)
     match quantity.get("comparator"):
-        case "<" | "<=":
-            return LOWEST, high
-        case ">" | ">=":
-            return low, HIGHEST
-    return low, high
+        case "<":
+            return LOWEST, _EXACT.subtract(number, _LEAST)
+        case "<=":
+            return LOWEST, number
+        case ">":
+            return _EXACT.add(number, _LEAST), HIGHEST
+        case ">=":
+            return number, HIGHEST
+    return number, number
 
 
 def range_limits(value: dict[str, Any]) -> NumberRange | None:

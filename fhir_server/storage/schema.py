@@ -101,8 +101,8 @@ number_value = Table(
     Column("rid", BigInteger, nullable=False),
     Column("parameter", BigInteger, nullable=False),
     Column("unit", BigInteger, nullable=False, comment="hash of the unit, 0 for a bare number"),
-    Column("low", Numeric, nullable=False, comment="inclusive, by the value's precision"),
-    Column("high", Numeric, nullable=False, comment="exclusive"),
+    Column("low", Numeric, nullable=False, comment="the lowest value"),
+    Column("high", Numeric, nullable=False, comment="the highest value, inclusive"),
     comment="Numbers and quantities: range search, sorting.",
 )
 Index(

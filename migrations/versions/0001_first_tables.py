@@ -145,8 +145,8 @@ comment on index job_pkey is 'one job';
 comment on table number_value is
     'Numbers and quantities: range search, sorting.';
 comment on column number_value.unit is 'hash of the unit, 0 for a bare number';
-comment on column number_value.low is 'inclusive, by the value''s precision';
-comment on column number_value.high is 'exclusive';
+comment on column number_value.low is 'the lowest value';
+comment on column number_value.high is 'the highest value, inclusive';
 comment on index number_value_ordered is 'number and quantity search';
 comment on index number_value_rid is 'removing a resource''s values when it changes';
 comment on table outbox is

@@ -193,15 +193,21 @@ def test_what_is_no_number_or_too_large_to_index_is_refused(value: str) -> None:
 
 
 def test_a_comparator_opens_the_range_of_a_quantity() -> None:
-    assert quantity_range({"value": 5}) == (Decimal("4.5"), Decimal("5.5"))
-    assert quantity_range({"value": 5, "comparator": "<"}) == (LOWEST, Decimal("5.5"))
-    assert quantity_range({"value": 5, "comparator": ">="}) == (Decimal("4.5"), HIGHEST)
+    five = Decimal(5)
+    assert quantity_range({"value": 5}) == (five, five)
+    assert quantity_range({"value": 5, "comparator": "<="}) == (LOWEST, five)
+    assert quantity_range({"value": 5, "comparator": ">="}) == (five, HIGHEST)
+    below = quantity_range({"value": 5, "comparator": "<"})
+    above = quantity_range({"value": 5, "comparator": ">"})
+    assert below is not None
+    assert above is not None
+    assert Decimal("4.999") < below[1] < five < above[0] < Decimal("5.001")
     assert quantity_range({"unit": "mg"}) is None
 
 
 def test_a_range_is_open_where_a_side_is_absent() -> None:
     low, high = {"value": 1}, {"value": Decimal("2.0")}
-    assert range_limits({"low": low, "high": high}) == (Decimal("0.5"), Decimal("2.05"))
-    assert range_limits({"low": low}) == (Decimal("0.5"), HIGHEST)
-    assert range_limits({"high": high}) == (LOWEST, Decimal("2.05"))
+    assert range_limits({"low": low, "high": high}) == (Decimal(1), Decimal(2))
+    assert range_limits({"low": low}) == (Decimal(1), HIGHEST)
+    assert range_limits({"high": high}) == (LOWEST, Decimal(2))
     assert range_limits({}) is None
