@@ -57,14 +57,19 @@ async def claim(
     return None if row is None else Job(*row)
 
 
-async def complete(connection: Connection, tenant: str, job: Job) -> None:
-    """Mark a job done, in the transaction that holds its effect."""
+async def complete(connection: Connection, tenant: str, job: Job) -> bool:
+    """Mark a job done, in the transaction that holds its effect.
+
+    False, and nothing marked, when its lease ran out and another worker has it: the caller must
+    undo the effect, because the other one brings it about as well.
+    """
     schema = schema_name(tenant)
-    await connection.execute(
+    cursor = await connection.execute(
         f"update {schema}.job set state = 'done', last_error = null, claimed_until = null "
         "where id = %s and attempts = %s",
         (job.id, job.attempts),
     )
+    return cursor.rowcount == 1
 
 
 async def retry(

@@ -1,0 +1,119 @@
+"""Bringing a database to this release's schema."""
+
+import threading
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from fhir_server.packaged import folder
+from fhir_server.storage.migrate import HEAD, current_revision, migrate, schema_name
+from fhir_server.storage.schema import metadata
+from tests.conftest import fresh_database
+
+
+def test_an_empty_database_is_brought_to_the_newest_revision_once(postgres: str) -> None:
+    with fresh_database(postgres, "migrate_fresh") as url:
+        assert current_revision(url, "default") is None
+        assert migrate(url) == (None, HEAD)
+        assert migrate(url) == (HEAD, HEAD)
+        assert current_revision(url, "default") == HEAD
+
+
+def test_several_processes_may_migrate_at_once(postgres: str) -> None:
+    with fresh_database(postgres, "migrate_race") as url:
+        results: list[tuple[str | None, str]] = []
+        failures: list[Exception] = []
+
+        def run() -> None:
+            try:
+                results.append(migrate(url))
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert {after for _, after in results} == {HEAD}
+
+
+def test_tenants_have_schemas_of_their_own(postgres: str) -> None:
+    with fresh_database(postgres, "migrate_tenants") as url:
+        migrate(url)
+        assert current_revision(url, "north") is None
+        migrate(url, "north")
+        with psycopg.connect(url) as connection:
+            rows = connection.execute(
+                "select table_schema, count(*) from information_schema.tables "
+                "where table_schema like 'tenant_%' group by 1 order by 1"
+            ).fetchall()
+        assert rows == [("tenant_default", rows[0][1]), ("tenant_north", rows[0][1])]
+
+
+def test_a_database_of_a_newer_release_is_refused(postgres: str) -> None:
+    with fresh_database(postgres, "migrate_newer") as url:
+        migrate(url)
+        with psycopg.connect(url) as connection:
+            connection.execute("update tenant_default.alembic_version set version_num = '9999'")
+        with pytest.raises(RuntimeError, match="9999"):
+            migrate(url)
+
+
+def test_a_database_out_of_reach_is_an_operational_error() -> None:
+    with pytest.raises(psycopg.OperationalError):
+        migrate("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=2")
+
+
+@pytest.mark.parametrize("name", ["", "A", "1a", "a-b", 'a"b', "a;drop", "a b", "x" * 41, "ä"])
+def test_a_name_that_no_schema_should_have_is_no_tenant(name: str) -> None:
+    with pytest.raises(ValueError, match="tenant"):
+        schema_name(name)
+
+
+def test_the_newest_revision_is_the_newest_file() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(folder("migrations")))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_current_head() == HEAD
+    # Revisions are compared as text when a newer database is recognised.
+    revisions = [revision.revision for revision in script.walk_revisions()]
+    assert revisions == sorted(revisions, reverse=True)
+    assert {len(revision) for revision in revisions} == {4}
+
+
+def test_the_migrated_database_is_what_the_code_describes(database: str) -> None:
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(database), poolclass=NullPool
+    )
+    with engine.connect() as connection:
+        connection.execute(text("set search_path to tenant_default"))
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+    unexpected = [
+        item
+        for item in differences
+        if not (item[0] == "remove_table" and item[1].name == "alembic_version")
+    ]
+    assert unexpected == []
+
+
+def test_every_table_and_index_says_what_it_serves(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "select relname, obj_description(oid, 'pg_class') from pg_class "
+            "where relnamespace = 'tenant_default'::regnamespace and relkind in ('r', 'i') "
+            "and relname not like 'alembic_version%'"
+        ).fetchall()
+    assert len(rows) > 15
+    assert [name for name, comment in rows if not comment] == []
