@@ -1,8 +1,9 @@
 """Numbers that never repeat."""
 
 import asyncio
+from contextlib import suppress
 
-from psycopg import AsyncConnection, Rollback
+from psycopg import AsyncConnection
 
 from fhir_server.storage.counters import take
 from fhir_server.storage.migrate import migrate
@@ -33,9 +34,10 @@ async def test_parallel_writers_never_get_the_same_number(database: str) -> None
 
 async def test_a_transaction_that_fails_gives_its_numbers_back(connection: Connection) -> None:
     """Gapless numbers, such as those of invoices, are taken in the transaction that uses them."""
-    async with connection.transaction():
-        assert await take(connection, "default", "gapless", "x") == range(1, 2)
-        raise Rollback
+    with suppress(RuntimeError):
+        async with connection.transaction():
+            assert await take(connection, "default", "gapless", "x") == range(1, 2)
+            raise RuntimeError
     assert await take(connection, "default", "gapless", "x") == range(1, 2)
 
 

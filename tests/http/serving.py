@@ -1,0 +1,25 @@
+"""The application with settings of a test's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from fhir_server.app import build
+from fhir_server.settings import Settings
+from tests.conftest import FHIR_JSON
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, database_url: str, base_url: str = "http://test/fhir/"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a whole application in this process."""
+    app = build(settings, database_url)
+    async with (
+        app.pages.router.lifespan_context(app.pages),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url=base_url, headers=FHIR_JSON
+        ) as client,
+    ):
+        yield client
