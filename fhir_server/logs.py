@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from fhir_server.settings import Settings
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+# What every record has; these three come with formatting and Python 3.12.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
@@ -19,9 +20,9 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
-        line |= {name: item for name, item in vars(record).items() if name not in _STANDARD}
+        line |= _extra(record)
         if record.exc_info:
             line["exception"] = _without_values(record)
         return json.dumps(line, default=str)
@@ -33,10 +34,27 @@ class TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line without what follows it."""
+        extra = "".join(f" {name}={item}" for name, item in _extra(record).items())
+        record.message = _message(record) + extra
+        return super().formatMessage(record)
+
     def formatException(self, ei: object) -> str:  # noqa: N802
         """The exception without its message, which may quote a resource."""
         assert isinstance(ei, tuple)
         return _trace(ei[1])
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    """What was given as `extra`."""
+    return {name: item for name, item in vars(record).items() if name not in _STANDARD}
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What a record says; asyncio goes on with the exception's own text, which may quote values."""
+    message = record.getMessage()
+    return message.partition("\n")[0] if record.name == "asyncio" else message
 
 
 def _without_values(record: logging.LogRecord) -> str:

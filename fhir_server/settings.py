@@ -6,7 +6,7 @@
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
@@ -74,6 +74,13 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError(f"{url!r}: expected a URL that begins with http:// or https://")
         return url.rstrip("/") if url else None
+
+    @field_validator("max_page_size")
+    @classmethod
+    def _not_below_page_size(cls, most: int, info: ValidationInfo) -> int:
+        if most < info.data.get("page_size", 0):
+            raise ValueError(f"{most}: expected no less than the page size of a request without it")
+        return most
 
     @field_validator("log_level")
     @classmethod
