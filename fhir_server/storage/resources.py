@@ -14,6 +14,10 @@ from fhir_server.storage.statements import LOCK_NAMES, Statements
 from fhir_server.storage.store import Connection
 
 
+_LOCKS = 4096
+_FIRST_LOCK = 0x46484952 << 32
+
+
 class Values(Protocol):
     """What is searchable in a version: hashed keys and ordered values by parameter hash."""
 
@@ -95,8 +99,12 @@ async def lock_current(
 
 
 async def lock_names(connection: Connection, names: Iterable[int]) -> None:
-    """Take the advisory locks of `names`, lowest first, until the transaction ends."""
-    ordered = sorted(set(names))
+    """Take the advisory locks of `names`, lowest first, until the transaction ends.
+
+    Names share a bounded number of locks, because PostgreSQL keeps all locks of all connections
+    in one table of a fixed size: a few Bundles with thousands of conditions would fill it.
+    """
+    ordered = sorted({_FIRST_LOCK + name % _LOCKS for name in names})
     if ordered:
         await connection.execute(LOCK_NAMES, (ordered,))
 

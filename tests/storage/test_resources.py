@@ -140,3 +140,20 @@ async def test_rows_are_locked_in_one_order(
         await other_connection.execute("set lock_timeout = '100ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             await resources.lock_current(other_connection, STATEMENTS, identities[1:])
+
+
+async def test_any_number_of_names_takes_a_bounded_number_of_locks(
+    connection: Connection, other_connection: Connection
+) -> None:
+    async with connection.transaction():
+        await resources.lock_names(connection, range(-50_000, 50_000))
+        cursor = await connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        assert row[0] <= 4096
+        await other_connection.execute("set lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            async with other_connection.transaction():
+                await resources.lock_names(other_connection, [123_456_789])
