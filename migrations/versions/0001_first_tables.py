@@ -104,7 +104,7 @@ create index resource_by_type on resource (type, rid);
 
 create index resource_by_type_time on resource (type, last_updated, rid);
 
-create index resource_keys on resource using gin (keys);
+create index resource_keys on resource using gin (keys) with (gin_pending_list_limit = 256);
 
 create table string_value (
     rid bigint not null,
