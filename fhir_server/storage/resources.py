@@ -13,7 +13,6 @@ from typing import Any, Protocol, cast
 from fhir_server.storage.statements import LOCK_NAMES, Statements
 from fhir_server.storage.store import Connection
 
-
 _LOCKS = 4096
 _FIRST_LOCK = 0x46484952 << 32
 
