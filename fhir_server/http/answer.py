@@ -9,8 +9,8 @@ from fhir_server.fhir_json import decode, encode, encode_pretty
 from fhir_server.http.body import Send
 from fhir_server.http.negotiation import CONTENT_TYPE
 from fhir_server.interactions.request import Request
-from fhir_server.interactions.result import Result
-from fhir_server.outcome import Issue, Refusal, operation_outcome
+from fhir_server.interactions.result import DONE, Result
+from fhir_server.outcome import Refusal, operation_outcome
 
 Header = tuple[bytes, bytes]
 
@@ -64,8 +64,7 @@ def _preferred_body(request: Request, result: Result) -> bytes | None:
     """What the client wants back from a write (R4 http.html#ops); reads give the resource."""
     returns = request.prefer.returns
     if returns == "OperationOutcome" and result.status != 304 and _is_write(request, result):
-        notes = result.outcome or [Issue("informational", "Done", severity="information")]
-        return encode(operation_outcome(notes))
+        return encode(operation_outcome(result.outcome or [DONE]))
     if returns == "minimal" and _is_write(request, result):
         return None
     return result.body

@@ -10,7 +10,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.bundles import raw
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Prefer, Request, decode_query
-from fhir_server.interactions.result import Result
+from fhir_server.interactions.result import DONE, Result
 from fhir_server.interactions.writing import instant_text
 from fhir_server.outcome import Invalid, Issue, Refusal, operation_outcome
 
@@ -132,8 +132,8 @@ def answer(ctx: Context, result: Result, method: str, prefer: Prefer) -> dict[st
         response["etag"] = result.etag
     if result.last_updated is not None:
         response["lastModified"] = instant_text(result.last_updated)
-    if result.outcome and prefer.returns == "OperationOutcome":
-        response["outcome"] = operation_outcome(result.outcome)
+    if prefer.returns == "OperationOutcome" and method in ("DELETE", "POST", "PUT"):
+        response["outcome"] = operation_outcome(result.outcome or [DONE])
     entry: dict[str, Any] = {}
     if (result.created or method in ("PUT", "GET")) and result.id:
         entry["fullUrl"] = f"{ctx.base_url}/{result.type}/{result.id}"

@@ -6,6 +6,9 @@ from typing import Any
 
 from fhir_server.outcome import Issue
 
+# What a client that prefers an OperationOutcome is told when there is nothing else to tell.
+DONE = Issue("informational", "Done", severity="information")
+
 
 @dataclass(slots=True)
 class Result:

@@ -81,12 +81,13 @@ async def transaction(
 
     Raises the `Refusal` of the first stage that fails, with the issues of all its entries.
     """
-    ctx = ctx.at_once()
     steps = await _read_steps(engine, ctx, request, raw_entries)
     async with engine.store.transaction() as connection:
         await _resolve_conditions(engine, ctx, connection, steps)
         _check_overlap(steps)
         await _settle_references(engine, ctx, connection, steps)
+        # Only now, after waiting for locks, so that versions appear soon after their time.
+        ctx = ctx.at_once()
         await _write(engine, ctx, connection, steps)
         await _read(engine.within(connection), ctx, steps)
     answers = []

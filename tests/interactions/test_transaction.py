@@ -287,3 +287,19 @@ async def test_what_cannot_be_done_is_refused_and_nothing_stored(
     assert 400 <= answer.status_code < 500
     refusal_of(answer, answer.status_code)
     assert await stored(client) == before
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_an_outcome_for_each_write_comes_when_preferred(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    answers = await send(
+        client,
+        kind,
+        entry("POST", "Patient", PATIENT),
+        entry("DELETE", "Patient/nobody"),
+        entry("GET", "metadata"),
+        Prefer="return=OperationOutcome",
+    )
+    assert [("outcome" in item["response"]) for item in answers] == [True, True, False]
+    assert [("resource" in item) for item in answers] == [False, False, True]
