@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import getrandbits
 from urllib.parse import unquote
@@ -52,10 +53,7 @@ class FhirApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry out one HTTP request."""
         started = time.perf_counter()
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in scope["headers"]
-        }
+        headers = _headers(scope["headers"])
         exchange = _Exchange(self._engine, self._settings, scope, headers, receive, send)
         try:
             async with asyncio.timeout(self._settings.timeout):
@@ -197,6 +195,15 @@ def _pretty(value: str | None) -> bool:
     if value not in (None, "true", "false"):
         raise Invalid(Issue("value", f"_pretty={value!r}: expected true or false"))
     return value == "true"
+
+
+def _headers(fields: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Header fields by name; one that is given several times is one list (RFC 9110 5.3)."""
+    found: Headers = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _utf8(header: str | None) -> str | None:

@@ -255,3 +255,12 @@ async def test_browsers_do_not_guess_the_type(client: httpx.AsyncClient) -> None
 async def test_a_request_that_takes_too_long_is_given_up(database: str) -> None:
     async with serving(Settings(request_timeout=0.0001, database_pool=2), database) as client:
         refusal_of(await client.get("Patient"), 503, "timeout")
+
+
+async def test_a_header_given_twice_is_one_list(client: httpx.AsyncClient) -> None:
+    """Proxies and clients may split a list over several header lines."""
+    await client.put("Patient/twice", json=PATIENT | {"id": "twice"})
+    preferences = [("Prefer", "handling=lenient"), ("Prefer", "return=minimal")]
+    assert (await client.get("Patient?nonsense=1", headers=preferences)).status_code == 200
+    tags = [("If-None-Match", 'W/"1"'), ("If-None-Match", 'W/"7"')]
+    assert (await client.get("Patient/twice", headers=tags)).status_code == 304
