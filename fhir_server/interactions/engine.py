@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 from fhir_server.context import Context
 from fhir_server.interactions.routing import Router
+from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import SearchParameters
-from fhir_server.search.predicates import Circumstances
 from fhir_server.spec import Definitions
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import BoundStore, Connection, Store

@@ -74,11 +74,15 @@ class Targets:
         holder_base: the base of the holding entry's fullUrl, None for a URN.
         """
         url, mark, fragment = reference.partition("#")
+        url, _, version = url.partition("/_history/")
         found = None
         if holder_base is not None:
             found = self._targets.get(f"{holder_base}/{url}")
         found = found or self._targets.get(url)
-        return f"{found}{mark}{fragment}" if found else None
+        # A version of what keeps its identity still exists; one of a new identity does not.
+        if found is None or (version and url.endswith(found)):
+            return None
+        return f"{found}{mark}{fragment}"
 
     def rewrite(
         self,

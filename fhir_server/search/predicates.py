@@ -6,49 +6,21 @@ schema as `{s}`; whatever a client sends is bound as a parameter, never part of 
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from fhir_server.search import keys
+from fhir_server.search import keys, ranges
+from fhir_server.search.conditions import (
+    Circumstances,
+    Predicate,
+    PredicateError,
+    any_of,
+    negated,
+    split_bar,
+    unescape,
+)
 from fhir_server.search.normalize import INDEXED_LENGTH, normalize
 from fhir_server.search.parameters import SearchParameter
-from fhir_server.search.values import Instants, number_range
 
 MOST_VALUES = 500
-
-
-class PredicateError(ValueError):
-    """A search value that cannot be understood; says what was expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """A condition on a resource `r`.
-
-    sql: the condition, with `%s` for each of `values`.
-    key: the one search key that this asks for, when it asks for exactly one.
-    """
-
-    sql: str
-    values: tuple[Any, ...]
-    key: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What the meaning of a search value depends on.
-
-    base_url: under which absolute references were indexed as this server's own.
-    zone: of dates and times that name none.
-    seen_as: the base URL that the client uses; it need not be `base_url`.
-    """
-
-    base_url: str
-    zone: ZoneInfo
-    seen_as: str = ""
 
 
 _Maker = Callable[[SearchParameter, str, Sequence[str], Circumstances], Predicate]
@@ -86,41 +58,6 @@ def _any_key(wanted: Sequence[int]) -> Predicate:
     return Predicate("r.keys && %s::bigint[]", (list(wanted),))
 
 
-def _any_of(predicates: Sequence[Predicate]) -> Predicate:
-    if len(predicates) == 1:
-        return predicates[0]
-    text = " or ".join(item.sql for item in predicates)
-    return Predicate(f"({text})", tuple(value for item in predicates for value in item.values))
-
-
-def _negated(inner: Predicate) -> Predicate:
-    return Predicate(f"not ({inner.sql})", inner.values)
-
-
-def unescape(text: str) -> str:
-    r"""The value meant by one with `\,` `\|` `\$` and `\\` (R4 search.html#escaping)."""
-    return re.sub(r"\\([,|$\\])", r"\1", text)
-
-
-def split_at(separator: str, value: str) -> list[str]:
-    """The parts of a value between separators that are not escaped; escapes stay."""
-    parts, current, escaped = [], "", False
-    for character in value:
-        if character == separator and not escaped:
-            parts.append(current)
-            current = ""
-        else:
-            current += character
-        escaped = character == "\\" and not escaped
-    parts.append(current)
-    return parts
-
-
-def split_bar(value: str) -> list[str]:
-    """The parts between unescaped bars, unescaped."""
-    return [unescape(part) for part in split_at("|", value)]
-
-
 # token
 
 
@@ -150,7 +87,7 @@ def _token(
     if modifier == "of-type":
         return _keys(parameter, "of-type", [_of_type_text(value) for value in values])
     found = _keys(parameter, "", [token_text(value) for value in values])
-    return _negated(found) if modifier == "not" else found
+    return negated(found) if modifier == "not" else found
 
 
 def _keys(parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Predicate:
@@ -211,7 +148,7 @@ def _string(
     plain = [unescape(value) for value in values]
     if modifier == "exact":
         return _keys(parameter, "exact", plain)
-    return _any_of([_one_string(parameter, modifier, normalize(value)) for value in plain])
+    return any_of([_one_string(parameter, modifier, normalize(value)) for value in plain])
 
 
 def _one_string(parameter: SearchParameter, modifier: str, folded: str) -> Predicate:
@@ -239,125 +176,6 @@ def _uri(
     return _keys(parameter, "", [unescape(value) for value in values])
 
 
-# date, number, quantity: ranges (R4 search.html#prefix)
-
-PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
-
-# Each prefix as a condition on the stored range and the value's range [%s, %s): the order in which
-# the value's ends are bound follows the text. A stored date is [low, high).
-_DATES = {
-    "eq": ("low >= %s and high <= %s", "lh"),
-    "gt": ("high > %s", "h"),
-    "lt": ("low < %s", "l"),
-    "ge": ("(low >= %s or high > %s)", "lh"),
-    "le": ("(high <= %s or low < %s)", "hl"),
-    "sa": ("low >= %s", "h"),
-    "eb": ("high <= %s", "l"),
-    "ap": ("low < %s and high > %s", "hl"),
-}
-# A stored number is [low, high]; after a prefix that compares, the value stands for itself alone.
-_NUMBERS = {
-    "eq": ("low >= %s and high < %s", "lh"),
-    "gt": ("high > %s", "l"),
-    "lt": ("low < %s", "l"),
-    "ge": ("high >= %s", "l"),
-    "le": ("low <= %s", "l"),
-    "sa": ("low > %s", "l"),
-    "eb": ("high < %s", "l"),
-    "ap": ("low < %s and high >= %s", "hl"),
-}
-_TABLES = {"date_value": _DATES, "number_value": _NUMBERS}
-
-
-def split_prefix(value: str) -> tuple[str, str]:
-    """A value's prefix, `eq` when it has none, and the rest."""
-    return (value[:2], value[2:]) if value[:2] in PREFIXES else ("eq", value)
-
-
-def _ranged(table: str, prefix: str, low: Any, high: Any, fixed: dict[str, Any]) -> Predicate:
-    condition, order = _TABLES[table]["eq" if prefix == "ne" else prefix]
-    ends = tuple(low if end == "l" else high for end in order)
-    names = "".join(f"and v.{name} = %s " for name in fixed)
-    sql = f"exists (select from {{s}}.{table} v where v.rid = r.rid {names}and {condition})"
-    found = Predicate(sql, (*fixed.values(), *ends))
-    return _negated(found) if prefix == "ne" else found
-
-
-def _date(
-    parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
-    found = []
-    for value in values:
-        prefix, low, high = _date_range(value, where)
-        found.append(_ranged("date_value", prefix, low, high, {"parameter": parameter.hash}))
-    return _any_of(found)
-
-
-def _date_range(value: str, where: Circumstances) -> tuple[str, int, int]:
-    prefix, text = split_prefix(value)
-    instants = Instants(where.zone)
-    try:
-        low, high = instants.of_text(text)
-    except ValueError:
-        raise PredicateError(
-            f"{text!r} is no date; expected YYYY[-MM[-DD[Thh:mm[:ss]Z]]] after an optional "
-            f"prefix ({', '.join(PREFIXES)})"
-        ) from None
-    if prefix == "ap":
-        now = int(datetime.now(where.zone).timestamp() * 1_000_000)
-        slack = abs(now - low) // 10
-        low, high = low - slack, high + slack
-    return prefix, low, high
-
-
-def _number(
-    parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
-    found = []
-    for value in values:
-        prefix, low, high = _number_range(value)
-        fixed = {"parameter": parameter.hash}
-        found.append(_ranged("number_value", prefix, low, high, fixed))
-    return _any_of(found)
-
-
-def _quantity(
-    parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
-    found = []
-    for value in values:
-        parts = split_bar(value)
-        if len(parts) not in (1, 3):
-            raise PredicateError("expected [prefix]number or [prefix]number|system|code")
-        fixed = {"parameter": parameter.hash}
-        if len(parts) == 3 and parts[2]:
-            _, system, code = parts
-            fixed["unit"] = (
-                keys.unit_in_system(system, code) if system else keys.unit_without_system(code)
-            )
-        prefix, low, high = _number_range(parts[0])
-        found.append(_ranged("number_value", prefix, low, high, fixed))
-    return _any_of(found)
-
-
-_NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,2})?", re.ASCII)
-
-
-def _number_range(value: str) -> tuple[str, Any, Any]:
-    prefix, text = split_prefix(value)
-    if not _NUMBER.fullmatch(text):
-        raise PredicateError(
-            f"{text!r} is no number; expected one after an optional prefix ({', '.join(PREFIXES)})"
-        )
-    low, high = number_range(Decimal(text))
-    if prefix not in ("eq", "ne", "ap"):
-        low = high = Decimal(text)
-    if prefix == "ap":
-        slack = abs(low + high) / 20
-        low, high = low - slack, high + slack
-    return prefix, low, high
-
-
 # the parameters that are columns
 
 
@@ -365,41 +183,7 @@ def _id(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
 ) -> Predicate:
     found = Predicate("r.id = any(%s::text[])", ([unescape(value) for value in values],))
-    return _negated(found) if modifier == "not" else found
-
-
-_LAST_UPDATED = {
-    "eq": ("r.last_updated >= %s and r.last_updated < %s", "lh"),
-    "ne": ("not (r.last_updated >= %s and r.last_updated < %s)", "lh"),
-    "gt": ("r.last_updated >= %s", "h"),
-    "lt": ("r.last_updated < %s", "l"),
-    "ge": ("r.last_updated >= %s", "l"),
-    "le": ("r.last_updated < %s", "h"),
-    "sa": ("r.last_updated >= %s", "h"),
-    "eb": ("r.last_updated < %s", "l"),
-    "ap": ("r.last_updated >= %s and r.last_updated < %s", "lh"),
-}
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-def _last_updated(
-    parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
-    found = []
-    for value in values:
-        prefix, low, high = _date_range(value, where)
-        sql, order = _LAST_UPDATED[prefix]
-        ends = {"l": _instant(low), "h": _instant(high)}
-        found.append(Predicate(f"({sql})", tuple(ends[end] for end in order)))
-    return _any_of(found)
-
-
-def _instant(microseconds: int) -> datetime:
-    try:
-        return _EPOCH + timedelta(microseconds=microseconds)
-    except OverflowError:
-        end = datetime.min if microseconds < 0 else datetime.max
-        return end.replace(tzinfo=_EPOCH.tzinfo)
+    return negated(found) if modifier == "not" else found
 
 
 _PLAIN = frozenset({""})
@@ -418,8 +202,8 @@ _BY_TYPE: dict[str, _Maker] = {
     "reference": _reference,
     "string": _string,
     "uri": _uri,
-    "date": _date,
-    "number": _number,
-    "quantity": _quantity,
+    "date": ranges.date,
+    "number": ranges.number,
+    "quantity": ranges.quantity,
 }
-_BY_CODE: dict[str, _Maker] = {"_id": _id, "_lastUpdated": _last_updated}
+_BY_CODE: dict[str, _Maker] = {"_id": _id, "_lastUpdated": ranges.last_updated}

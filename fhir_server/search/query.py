@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fhir_server.outcome import Invalid, Issue
-from fhir_server.search.parameters import SearchParameters
-from fhir_server.search.predicates import (
+from fhir_server.search.conditions import (
     Circumstances,
     Predicate,
     PredicateError,
-    predicate,
     split_at,
-    supported,
 )
+from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.predicates import predicate, supported
 
 # Parameters that shape the answer rather than select; read by the search interaction and the door.
 RESULT_PARAMETERS = frozenset(

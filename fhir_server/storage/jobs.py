@@ -11,6 +11,7 @@ from fhir_server.storage.store import Connection
 
 # Seconds to wait before the second, third … attempt; the last one repeats.
 BACKOFF_SECONDS = (1, 5, 30, 120, 600, 3600)
+MOST_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,25 @@ async def enqueue(
 
 
 async def claim(
-    connection: Connection, tenant: str, kind: str, now: datetime, *, lease: timedelta
+    connection: Connection,
+    tenant: str,
+    kind: str,
+    now: datetime,
+    *,
+    lease: timedelta,
+    most_attempts: int = MOST_ATTEMPTS,
 ) -> Job | None:
-    """Take the next due job of a kind, or one whose worker let its lease run out."""
+    """Take the next due job of a kind, or one whose worker let its lease run out.
+
+    A job whose worker dies each time is parked as failed after `most_attempts`.
+    """
     schema = schema_name(tenant)
+    await connection.execute(
+        f"update {schema}.job set state = 'failed', claimed_until = null, "
+        "last_error = 'its worker ended without a word, each time' "
+        "where kind = %s and state = 'running' and claimed_until < %s and attempts >= %s",
+        (kind, now, most_attempts),
+    )
     cursor = await connection.execute(
         f"update {schema}.job set state = 'running', attempts = attempts + 1, "
         "claimed_until = %(until)s where id = ("
@@ -79,7 +95,7 @@ async def retry(
     error: str,
     now: datetime,
     *,
-    most_attempts: int = 10,
+    most_attempts: int = MOST_ATTEMPTS,
 ) -> None:
     """Put a job back to be tried later, or park it as failed after `most_attempts`."""
     schema = schema_name(tenant)

@@ -211,3 +211,21 @@ async def test_conditional_references_with_none_or_several_matches_fail(
     )
     assert "urn:mrn|double" in told
     assert "urn:mrn|missing" in told
+
+
+async def test_a_version_of_what_gets_a_new_identity_becomes_that_identity(
+    client: httpx.AsyncClient,
+) -> None:
+    elsewhere = "http://elsewhere.example/fhir/Patient/moved"
+    answers = await send(
+        client,
+        "transaction",
+        entry("POST", "Patient", PATIENT, elsewhere),
+        entry("POST", "Observation", observation(f"{elsewhere}/_history/3")),
+        entry("PUT", "Patient/kept", PATIENT | {"id": "kept"}, "http://test/fhir/Patient/kept"),
+        entry("POST", "Observation", observation("Patient/kept/_history/1")),
+    )
+    moved = resource_of(await client.get(written(answers[1])))
+    assert moved["subject"]["reference"] == written(answers[0])
+    kept = resource_of(await client.get(written(answers[3])))
+    assert kept["subject"]["reference"] == "Patient/kept/_history/1"

@@ -7,7 +7,15 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from fhir_server.storage.jobs import BACKOFF_SECONDS, Job, claim, complete, enqueue, retry
+from fhir_server.storage.jobs import (
+    BACKOFF_SECONDS,
+    MOST_ATTEMPTS,
+    Job,
+    claim,
+    complete,
+    enqueue,
+    retry,
+)
 from fhir_server.storage.store import Connection
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -123,3 +131,14 @@ async def test_a_commit_wakes_the_workers(
     await enqueue(connection, "default", "wake", 1, NOW)
     notices = [notice async for notice in other_connection.notifies(timeout=5, stop_after=1)]
     assert [notice.payload for notice in notices] == ["wake"]
+
+
+async def test_a_job_whose_worker_dies_each_time_is_parked(connection: Connection) -> None:
+    id_ = await enqueue(connection, "default", "poison", 1, NOW)
+    for attempt in range(MOST_ATTEMPTS):
+        assert (await claimed(connection, "poison", later(attempt * 60))).attempts == attempt + 1
+    after = later(MOST_ATTEMPTS * 60)
+    assert await claim(connection, "default", "poison", after, lease=LEASE) is None
+    parked, attempts, error = await state(connection, id_)
+    assert (parked, attempts) == ("failed", MOST_ATTEMPTS)
+    assert error == "its worker ended without a word, each time"
