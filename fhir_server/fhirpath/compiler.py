@@ -24,8 +24,10 @@ from fhir_server.fhirpath.ast import (
 )
 from fhir_server.fhirpath.branches import Branch, Evaluate, computed
 from fhir_server.fhirpath.errors import UnsupportedExpression
-from fhir_server.fhirpath.functions import FUNCTIONS, Branches
-from fhir_server.fhirpath.operators import (
+from fhir_server.fhirpath.parser import parse
+from fhir_server.fhirpath.references import target_type
+from fhir_server.fhirpath.static_functions import FUNCTIONS, Branches
+from fhir_server.fhirpath.static_operators import (
     LOGIC,
     ORDERINGS,
     equality,
@@ -35,8 +37,6 @@ from fhir_server.fhirpath.operators import (
     ordering,
     truth,
 )
-from fhir_server.fhirpath.parser import parse
-from fhir_server.fhirpath.references import target_type
 from fhir_server.spec import Definitions, ElementDefinition, definitions
 
 _LITERAL_TYPES = {

@@ -1,4 +1,4 @@
-"""What can be wrong with an expression before it ever meets a resource."""
+"""What can be wrong with an expression, or come out when it meets a resource."""
 
 
 class FhirPathError(ValueError):
@@ -24,6 +24,18 @@ class FhirPathSyntaxError(FhirPathError):
 
 class UnsupportedExpression(FhirPathError):
     """A well-formed expression that uses what this compiler refuses, or names no such element."""
+
+
+class FhirPathTypeError(UnsupportedExpression):
+    """An expression that can never make sense for the type it was compiled for."""
+
+
+class FhirPathEvaluationError(FhirPathError):
+    """Values that an operator or function cannot take, met while evaluating."""
+
+
+class FhirPathLimitError(FhirPathEvaluationError):
+    """An evaluation that took too long, or produced too much."""
 
 
 def _quoted(source: str) -> str:

@@ -1,154 +1,200 @@
-"""Comparison and boolean operators over compiled branches (FHIRPath 2.0.0 N1, section 6)."""
+"""Operators as code: equality, order, logic, arithmetic, collections (N1 section 6)."""
 
-import operator
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from fhir_server.fhirpath.branches import Branch, Truth
-
-_KINDS = {
-    "boolean": "boolean",
-    "integer": "number",
-    "positiveInt": "number",
-    "unsignedInt": "number",
-    "decimal": "number",
-} | dict.fromkeys(
-    ("string", "code", "id", "markdown", "uri", "url", "canonical", "oid", "uuid"), "string"
+from fhir_server.fhirpath.arithmetic import Mismatch, calculate, ordered
+from fhir_server.fhirpath.ast import Binary, Literal, LiteralKind
+from fhir_server.fhirpath.code import Code, single
+from fhir_server.fhirpath.environment import Environment
+from fhir_server.fhirpath.nodes import Node
+from fhir_server.fhirpath.values import (
+    collections_equal,
+    collections_equivalent,
+    distinct,
+    equal,
+    identity,
 )
-# Types whose comparison needs rules of its own (precision, units, structure).
-_DATES = frozenset({"date", "dateTime", "instant", "time"})
 
-_Comparable = tuple[str, Any]
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-ORDERINGS = frozenset(_ORDER)
+if TYPE_CHECKING:
+    from fhir_server.fhirpath.engine import Compiler, Truth
 
 
-def _kind(type_name: str) -> str:
-    return _KINDS.get(type_name) or ("date" if type_name in _DATES else "structure")
+def equality(operator: str, left: Code, right: Code, node: Binary) -> Code:
+    """`=`, `!=`, `~` and `!~` (N1 section 6.1)."""
+    ours, theirs = left.items, right.items
+    if operator in ("~", "!~"):
+        negated = operator == "!~"
+
+        def equivalent(this: Any, env: Environment) -> bool:
+            same = collections_equivalent(ours(this, env), theirs(this, env), env)
+            return same is not negated
+
+        return single(equivalent)
+    wanted = operator == "="
+    if isinstance(node.right, Literal) and node.right.kind is LiteralKind.STRING:
+        return _equals_text(left, str(node.right.value), wanted)
+
+    def compared(this: Any, env: Environment) -> bool | None:
+        found, other = ours(this, env), theirs(this, env)
+        if len(found) == 1 and len(other) == 1:
+            same = equal(found[0], other[0])
+        else:
+            env.charge(len(found))
+            same = collections_equal(found, other)
+        return None if same is None else same is wanted
+
+    return single(compared)
 
 
-def incomparable(left: Iterable[Branch], right: Iterable[Branch]) -> str | None:
-    """The type whose values both sides may have and this compiler cannot compare; None if fine."""
-    kinds = {_kind(branch.type) for branch in right}
-    for branch in left:
-        kind = _kind(branch.type)
-        if kind in ("date", "structure") and kind in kinds:
-            return branch.type
-    return None
+def _equals_text(left: Code, text: str, wanted: bool) -> Code:
+    items = left.items
 
-
-def equality(left: tuple[Branch, ...], right: tuple[Branch, ...], *, negated: bool) -> Truth:
-    """`=`, or `!=` if negated: unknown if a side is empty (N1 section 6.1)."""
-    read_left, read_right = _comparables(left), _comparables(right)
-
-    def equal(value: Any, resource: Any) -> bool | None:
-        ours = read_left(value, resource)
-        theirs = read_right(value, resource)
-        if not ours or not theirs:
+    def compared(this: Any, env: Environment) -> bool | None:
+        found = items(this, env)
+        if not found:
             return None
-        return (ours == theirs) is not negated
+        if len(found) > 1:
+            return not wanted
+        item = found[0]
+        if item.__class__ is Node and item.kind.text:
+            value = item.value
+            return None if value.__class__ is not str else (value == text) is wanted
+        same = equal(item, text)
+        return None if same is None else same is wanted
 
-    return equal
-
-
-def equals_text(branch: Branch, text: str) -> Truth:
-    """`element = 'text'` for one single element: what most criteria are."""
-    read = branch.reader()
-
-    def equal(value: Any, resource: Any) -> bool | None:
-        found = read(value, resource)
-        return None if found is None else found == text
-
-    return equal
+    return single(compared)
 
 
-def ordering(name: str, left: tuple[Branch, ...], right: tuple[Branch, ...]) -> Truth:
-    """`<`, `<=`, `>` or `>=` of two strings or two numbers (N1 section 6.2)."""
-    read_left, read_right, compare = _comparables(left), _comparables(right), _ORDER[name]
+def ordering(compiler: "Compiler", node: Binary, left: Code, right: Code) -> Code:
+    """`<`, `<=`, `>` and `>=` (N1 section 6.2)."""
+    ours, theirs = compiler.only(left, node.left), compiler.only(right, node.right)
+    name = node.operator
 
-    def ordered(value: Any, resource: Any) -> bool | None:
-        ours, theirs = read_left(value, resource), read_right(value, resource)
-        if len(ours) != 1 or len(theirs) != 1 or ours[0][0] != theirs[0][0]:
+    def compared(this: Any, env: Environment) -> bool | None:
+        value, other = ours(this, env), theirs(this, env)
+        if value is None or other is None:
             return None
-        return compare(ours[0][1], theirs[0][1])
+        try:
+            return ordered(name, value, other)
+        except Mismatch as mismatch:
+            raise compiler.fault(node, str(mismatch)) from None
 
-    return ordered
-
-
-def _comparables(branches: tuple[Branch, ...]) -> Callable[[Any, Any], list[_Comparable]]:
-    readers = [(_kind(branch.type), branch.values()) for branch in branches]
-
-    def read(value: Any, resource: Any) -> list[_Comparable]:
-        return [(kind, item) for kind, values in readers for item in values(value, resource)]
-
-    return read
+    return single(compared)
 
 
-def truth(branches: tuple[Branch, ...]) -> Truth:
-    """A collection as a condition: a single item that is no boolean counts as true (N1 4.5)."""
-    if len(branches) == 1 and branches[0].type == "boolean" and not branches[0].many:
-        return branches[0].reader()
-    readers = [branch.values() for branch in branches]
+def arithmetic(compiler: "Compiler", node: Binary, left: Code, right: Code) -> Code:
+    """The operators that calculate; `&` takes what is empty as an empty string (N1 6.6)."""
+    ours, theirs = compiler.only(left, node.left), compiler.only(right, node.right)
+    name = node.operator
+    joins = name == "&"
 
-    def singleton(value: Any, resource: Any) -> bool | None:
-        items = [item for read in readers for item in read(value, resource)]
-        if len(items) != 1:
+    def calculated(this: Any, env: Environment) -> Any:
+        value, other = ours(this, env), theirs(this, env)
+        if joins:
+            value, other = "" if value is None else value, "" if other is None else other
+        elif value is None or other is None:
             return None
-        return items[0] if isinstance(items[0], bool) else True
+        try:
+            result = calculate(name, value, other)
+        except Mismatch as mismatch:
+            raise compiler.fault(node, str(mismatch)) from None
+        return env.text(result) if result.__class__ is str else result
 
-    return singleton
-
-
-def exists(branches: tuple[Branch, ...]) -> Truth:
-    """Whether any branch yields a value."""
-    readers = [branch.values() for branch in branches]
-    return lambda value, resource: any(read(value, resource) for read in readers)
+    return single(calculated)
 
 
-def negation(condition: Truth) -> Truth:
-    """`not()`: unknown stays unknown."""
+def union(left: Code, right: Code) -> Code:
+    """`|`: both sides without what is equal (N1 section 6.4.1)."""
+    ours, theirs = left.items, right.items
 
-    def negated(value: Any, resource: Any) -> bool | None:
-        result = condition(value, resource)
-        return None if result is None else not result
+    def items(this: Any, env: Environment) -> Sequence[Any]:
+        found, other = ours(this, env), theirs(this, env)
+        if not other and len(found) < 2:
+            return found
+        if not found and len(other) < 2:
+            return other
+        return distinct((*found, *other), env)
 
-    return negated
-
-
-def _and(left: bool | None, right: bool | None) -> bool | None:
-    if left is False or right is False:
-        return False
-    return None if left is None or right is None else True
-
-
-def _or(left: bool | None, right: bool | None) -> bool | None:
-    if left is True or right is True:
-        return True
-    return None if left is None or right is None else False
+    has_left, has_right = left.present, right.present
+    return Code(items, present=lambda this, env: has_left(this, env) or has_right(this, env))
 
 
-def _xor(left: bool | None, right: bool | None) -> bool | None:
-    return None if left is None or right is None else left is not right
+def membership(compiler: "Compiler", node: Binary, left: Code, right: Code) -> Code:
+    """`in` and `contains` (N1 section 6.4)."""
+    sides = [(left, node.left), (right, node.right)]
+    if node.operator == "contains":
+        sides.reverse()
+    (element, place), (collection, _) = sides
+
+    def within(this: Any, env: Environment) -> bool | None:
+        wanted = element.items(this, env)
+        if not wanted:
+            return None
+        if len(wanted) > 1:
+            raise compiler.fault(place, f"Expected one item but found {len(wanted)}")
+        key = identity(wanted[0])
+        return any(_matches(item, key, env) for item in collection.iterate(this, env))
+
+    return single(within)
 
 
-def _implies(left: bool | None, right: bool | None) -> bool | None:
-    return _or(None if left is None else not left, right)
+def _matches(item: Any, key: Any, env: Environment) -> bool:
+    env.charge()
+    return bool(identity(item) == key)
 
 
-LOGIC: dict[str, Callable[[bool | None, bool | None], bool | None]] = {
+def logic(operator: str, left: "Truth", right: "Truth") -> Code:
+    """`and`, `or`, `xor` and `implies` with three values (N1 section 6.5)."""
+    return single(_LOGIC[operator](left, right))
+
+
+def _and(left: "Truth", right: "Truth") -> "Truth":
+    def both(this: Any, env: Environment) -> bool | None:
+        ours = left(this, env)
+        if ours is False:
+            return False
+        theirs = right(this, env)
+        return False if theirs is False else ours and theirs
+
+    return both
+
+
+def _or(left: "Truth", right: "Truth") -> "Truth":
+    def either(this: Any, env: Environment) -> bool | None:
+        ours = left(this, env)
+        if ours is True:
+            return True
+        theirs = right(this, env)
+        if theirs is True:
+            return True
+        return None if ours is None or theirs is None else False
+
+    return either
+
+
+def _xor(left: "Truth", right: "Truth") -> "Truth":
+    def one(this: Any, env: Environment) -> bool | None:
+        ours, theirs = left(this, env), right(this, env)
+        return None if ours is None or theirs is None else ours is not theirs
+
+    return one
+
+
+def _implies(left: "Truth", right: "Truth") -> "Truth":
+    def implied(this: Any, env: Environment) -> bool | None:
+        ours = left(this, env)
+        if ours is False:
+            return True
+        theirs = right(this, env)
+        return theirs if ours else (True if theirs is True else None)
+
+    return implied
+
+
+_LOGIC: dict[str, Callable[["Truth", "Truth"], "Truth"]] = {
     "and": _and,
     "or": _or,
     "xor": _xor,
     "implies": _implies,
 }
-
-
-def logic(name: str, left: Truth, right: Truth) -> Truth:
-    """`and`, `or`, `xor` or `implies` with three-valued logic (N1 section 6.5)."""
-    combine = LOGIC[name]
-    return lambda value, resource: combine(left(value, resource), right(value, resource))

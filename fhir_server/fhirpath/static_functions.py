@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fhir_server.fhirpath.ast import Call, Literal, LiteralKind, Member, TypeSpecifier
 from fhir_server.fhirpath.branches import Branch, computed
-from fhir_server.fhirpath.operators import equals_text, exists, negation, truth
+from fhir_server.fhirpath.static_operators import equals_text, exists, negation, truth
 
 if TYPE_CHECKING:
     from fhir_server.fhirpath.compiler import Compiler

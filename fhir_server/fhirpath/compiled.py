@@ -1,0 +1,137 @@
+"""FHIRPath for everybody else: compile once, evaluate often (R4 fhirpath.html)."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from fhir_server.fhirpath.code import boolean
+from fhir_server.fhirpath.engine import Compiler
+from fhir_server.fhirpath.environment import Environment, LimitReached, Resolver, Services
+from fhir_server.fhirpath.errors import FhirPathLimitError
+from fhir_server.fhirpath.model import node_type
+from fhir_server.fhirpath.nodes import Node, root_node
+from fhir_server.fhirpath.parser import parse
+from fhir_server.fhirpath.strictness import check
+
+
+class Compiled:
+    """An expression that can be evaluated; safe to share between threads.
+
+    source: its text.
+    type_name: the type it was checked for, or None.
+    """
+
+    __slots__ = ("_items", "_one", "source", "type_name")
+
+    def __init__(self, source: str, type_name: str | None, as_filters: bool) -> None:
+        self.source = source
+        self.type_name = type_name
+        tree = parse(source)
+        compiler = Compiler(source, as_filters=as_filters)
+        code = compiler.code(tree)
+        self._items, self._one = code.items, code.one
+        if type_name is not None:
+            check(source, tree, type_name)
+
+    def __repr__(self) -> str:
+        return f"<FHIRPath {self.source!r}>"
+
+    def evaluate_items(
+        self,
+        context: Any,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        resolver: Resolver | None = None,
+        services: Services | None = None,
+    ) -> Sequence[Any]:
+        """The items: a `Node` for what stands in a resource, plain Python for System values.
+
+        context: a resource, a node, or a value of the type the expression was compiled for.
+        variables: the caller's own `%name`s: nodes, resources, System values or lists of them.
+        resolver: gives the resource behind a reference's text, for `resolve()`.
+        services: what answers `memberOf`, `conformsTo`, `subsumes` and takes what `trace` tells.
+
+        Raises `FhirPathEvaluationError` for values an operator or function cannot take, and
+        `FhirPathLimitError` for an evaluation that takes too long or grows too large.
+        """
+        node = context if context.__class__ is Node else self._node(context)
+        env = Environment(node)
+        if variables is not None:
+            env.variables = variables
+        if resolver is not None:
+            env.resolver = resolver
+        if services is not None:
+            env.services = services
+        try:
+            return self._items(node, env)
+        except (LimitReached, RecursionError, MemoryError) as error:
+            raise self._limit(error) from None
+
+    def evaluate(self, context: Any, **options: Any) -> list[Any]:
+        """The values: elements as the resource holds them, System values as plain Python.
+
+        A primitive that has extensions but no value is left out. Takes what `evaluate_items` takes.
+        """
+        items = self.evaluate_items(context, **options)
+        values = [item.value if item.__class__ is Node else item for item in items]
+        return [value for value in values if value is not None]
+
+    def evaluate_nodes(self, context: Any, **options: Any) -> list[Node]:
+        """The items that stand in a resource, with value, type and path; others are left out."""
+        items = self.evaluate_items(context, **options)
+        return [item for item in items if item.__class__ is Node]
+
+    def evaluate_bool(self, context: Any, **options: Any) -> bool | None:
+        """The result as a condition; None if it is empty (N1 section 4.5).
+
+        Raises `FhirPathLimitError` and `FhirPathEvaluationError`, also for more than one item.
+        """
+        if self._one is not None and not options:
+            node = context if context.__class__ is Node else self._node(context)
+            try:
+                return boolean(self._one(node, Environment(node)))
+            except (LimitReached, RecursionError, MemoryError) as error:
+                raise self._limit(error) from None
+        items = self.evaluate_items(context, **options)
+        if len(items) > 1:
+            raise Compiler(self.source).fault(
+                parse(self.source), f"Expected one boolean but found {len(items)} items"
+            )
+        return boolean(items[0]) if items else None
+
+    def _node(self, context: Any) -> Any:
+        if context.__class__ is dict or self.type_name is not None:
+            node = root_node(context, self.type_name)
+            if node is not None:
+                return node
+        if context is None or context.__class__ is not dict:
+            return context
+        raise TypeError("Expected a resource of R4, or a type_name to know what this is")
+
+    def _limit(self, error: BaseException) -> FhirPathLimitError:
+        if isinstance(error, LimitReached):
+            problem = str(error)
+        elif isinstance(error, RecursionError):
+            problem = "The evaluation is nested too deeply"
+        else:
+            problem = "The evaluation needs too much memory"
+        return FhirPathLimitError(self.source, 0, problem)
+
+
+@lru_cache(maxsize=4096)
+def compile(  # noqa: A001 - named like re.compile
+    source: str, *, type_name: str | None = None, as_filters: bool = False
+) -> Compiled:
+    """Compile an expression; the same one is compiled once.
+
+    type_name: the type of the values it is for. The expression is then also checked against that
+        type: names of elements that cannot be, operators on types that never fit.
+    as_filters: whether `as` keeps the items of a type among several, as R4's own search parameters
+        and invariants use it; N1 section 6.3 makes that an error.
+
+    Raises `FhirPathSyntaxError`, `UnsupportedExpression` for unknown functions and types, and
+    `FhirPathTypeError` for what the check finds.
+    """
+    if type_name is not None and node_type(type_name) is None:
+        raise ValueError(f"R4 has no type {type_name!r}")
+    return Compiled(source, type_name, as_filters)
