@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, cast
 
-from fhir_server.storage.statements import LOCK_NAMES, Statements
+from fhir_server.storage.statements import LOCK_NAMES, Kinds, Statements
 from fhir_server.storage.store import Connection
 
 _LOCKS = 4096
@@ -124,7 +124,8 @@ async def matching_keys(
 
 async def create(connection: Connection, statements: Statements, row: Written) -> bool:
     """Store a first version; False, and nothing stored, when the identity is taken."""
-    cursor = await connection.execute(statements.create, _parameters(row))
+    query = statements.create[_kinds(row.values)]
+    cursor = await connection.execute(query, _parameters(row))
     return await cursor.fetchone() is not None
 
 
@@ -136,7 +137,8 @@ async def replace(
     expected: the version that must still be current; False, and nothing stored, when it is not.
     """
     parameters = _parameters(row) | {"expected": expected}
-    cursor = await connection.execute(statements.replace, parameters)
+    query = statements.replace[_kinds(row.values)]
+    cursor = await connection.execute(query, parameters)
     return await cursor.fetchone() is not None
 
 
@@ -217,9 +219,12 @@ def _exact(content: bytes | None) -> str | None:
     return content.decode()
 
 
+def _kinds(values: Values) -> Kinds:
+    return bool(values.strings), bool(values.dates), bool(values.numbers)
+
+
 def _parameters(row: Written) -> dict[str, Any]:
-    values = row.values
-    return {
+    parameters: dict[str, Any] = {
         "rid": row.rid,
         "type": row.type,
         "id": row.id,
@@ -227,19 +232,27 @@ def _parameters(row: Written) -> dict[str, Any]:
         "last_updated": row.last_updated,
         "method": row.method,
         "reference_key": row.reference_key,
-        "keys": _array(values.keys),
+        "keys": _array(row.values.keys),
         "content": None if row.content is None else row.content.decode(),
         "exact": _exact(row.content),
-        "string_parameters": _array(item[0] for item in values.strings),
-        "string_values": [item[1] for item in values.strings],
-        "date_parameters": _array(item[0] for item in values.dates),
-        "date_lows": _array(item[1] for item in values.dates),
-        "date_highs": _array(item[2] for item in values.dates),
-        "number_parameters": _array(item[0] for item in values.numbers),
-        "number_units": _array(item[1] for item in values.numbers),
-        "number_lows": _array(item[2] for item in values.numbers),
-        "number_highs": _array(item[3] for item in values.numbers),
     }
+    if row.values.strings:
+        hashes, texts = zip(*row.values.strings, strict=True)
+        parameters |= {"string_parameters": _array(hashes), "string_values": list(texts)}
+    if row.values.dates:
+        parameters |= _columns(_DATE_COLUMNS, row.values.dates)
+    if row.values.numbers:
+        parameters |= _columns(_NUMBER_COLUMNS, row.values.numbers)
+    return parameters
+
+
+_DATE_COLUMNS = ("date_parameters", "date_lows", "date_highs")
+_NUMBER_COLUMNS = ("number_parameters", "number_units", "number_lows", "number_highs")
+
+
+def _columns(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, str]:
+    columns = zip(*rows, strict=True)
+    return {name: _array(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _resource_row(row: Written) -> tuple[Any, ...]:

@@ -1,33 +1,41 @@
 """The SQL that reads and writes resources, once for each tenant's schema."""
 
 from functools import lru_cache
+from itertools import product
+from typing import TypeAlias
 
 from fhir_server.storage.migrate import schema_name
+
+# Whether a version has strings, dates and numbers.
+Kinds: TypeAlias = tuple[bool, ...]
 
 _CONTENT = "coalesce(exact, content::text)"
 _VERSION_COLUMNS = f"rid, type, id, version, last_updated, method, {_CONTENT} as content"
 
-_INSERT_VALUES = """
-strings as (
+# One part of a statement for each kind of ordered value that a version has.
+_INSERT_VALUES = (
+    """strings as (
   insert into {s}.string_value (rid, parameter, value)
   select written.rid, parameter, value
   from written, unnest(%(string_parameters)s::bigint[], %(string_values)s::text[])
     as t (parameter, value)
-), dates as (
+)""",
+    """dates as (
   insert into {s}.date_value (rid, parameter, low, high)
   select written.rid, parameter, low, high
   from written, unnest(%(date_parameters)s::bigint[], %(date_lows)s::bigint[],
                        %(date_highs)s::bigint[]) as t (parameter, low, high)
-), numbers as (
+)""",
+    """numbers as (
   insert into {s}.number_value (rid, parameter, unit, low, high)
   select written.rid, parameter, unit, low, high
   from written, unnest(%(number_parameters)s::bigint[], %(number_units)s::bigint[],
                        %(number_lows)s::numeric[], %(number_highs)s::numeric[])
     as t (parameter, unit, low, high)
-)"""
+)""",
+)
 
-_CREATE = (
-    """
+_CREATE = """
 with written as (
   insert into {s}.resource
     (rid, type, id, version, last_updated, method, reference_key, keys, content, exact)
@@ -35,17 +43,13 @@ with written as (
           %(reference_key)s, %(keys)s::bigint[], %(content)s::jsonb, %(exact)s)
   on conflict (type, id) do nothing
   returning rid
-), """
-    + _INSERT_VALUES
-    + """
+){values}
 select rid from written"""
-)
 
 # Every part of one statement sees the row as it was, so `superseded` copies the old version
 # even though `written` replaces it. The old values go before the new ones come because the
 # deletions cannot see rows that this statement inserts.
-_REPLACE = (
-    """
+_REPLACE = """
 with written as (
   update {s}.resource
   set version = %(version)s, last_updated = %(last_updated)s, method = %(method)s,
@@ -64,11 +68,8 @@ with written as (
   delete from {s}.date_value where rid = %(rid)s and exists (select from written)
 ), old_numbers as (
   delete from {s}.number_value where rid = %(rid)s and exists (select from written)
-), """
-    + _INSERT_VALUES
-    + """
+){values}
 select rid from written"""
-)
 
 _HISTORY_PAGE = """
 (select {columns} from {s}.resource
@@ -124,8 +125,9 @@ class Statements:
             "where (type, id) in (select * from unnest(%s::text[], %s::text[])) "
             "order by type, id for update"
         )
-        self.create = sql(_CREATE)
-        self.replace = sql(_REPLACE)
+        # By whether the version has strings, dates and numbers: what is absent costs nothing.
+        self.create = {kinds: sql(_writing(_CREATE, kinds)) for kinds in _KINDS}
+        self.replace = {kinds: sql(_writing(_REPLACE, kinds)) for kinds in _KINDS}
         self.next_row_id = sql("select nextval('{s}.row_id')")
         self.matching_keys = sql(
             "select wanted.key, min(r.id), max(r.id) from {s}.resource r "
@@ -154,6 +156,14 @@ class Statements:
             for level, scope in _HISTORY_SCOPES.items()
             for oldest_first in (False, True)
         }
+
+
+_KINDS = tuple(product((False, True), repeat=3))
+
+
+def _writing(template: str, kinds: Kinds) -> str:
+    parts = [part for part, wanted in zip(_INSERT_VALUES, kinds, strict=True) if wanted]
+    return template.replace("{values}", "".join(f", {part}" for part in parts))
 
 
 def _history_page(scope: str, oldest_first: bool) -> str:
