@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conformance import examples, score, synthea
+from tests.conformance import examples, score, synthea, xml_examples
 from tests.conftest import running_server
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +36,7 @@ def scores(suites: Path) -> list[score.Score]:
             # Synthea first: its counts are then the server's whole content.
             found = _timed("synthea", lambda: synthea.run(base_url, suites / "synthea", workplace))
             found += _timed("official examples", lambda: examples.run(base_url, package))
+        found += _timed("XML", lambda: xml_examples.run(package))
         return found
 
 
