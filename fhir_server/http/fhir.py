@@ -14,12 +14,18 @@ from fhir_server.fhir_json import decode
 from fhir_server.http.answer import answer_refusal, answer_result
 from fhir_server.http.body import ClientGone, Receive, Scope, Send, read_body
 from fhir_server.http.metrics import observe
-from fhir_server.http.negotiation import check_accept, check_content_encoding, check_content_type
+from fhir_server.http.negotiation import (
+    check_accept,
+    check_content_encoding,
+    check_content_type,
+    check_patch_type,
+)
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import http_date
 from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
+from fhir_server.patch import parse_patch
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +176,8 @@ class _Exchange:
         content_type = self._headers.get("content-type")
         if definition.body == "resource":
             check_content_type(content_type, "resource")
+        elif definition.body == "patch":
+            patch_type = check_patch_type(content_type)
         check_content_encoding(self._headers.get("content-encoding"))
         body = await read_body(
             self._receive, self._headers.get("content-length"), self._settings.max_body_bytes
@@ -179,7 +187,10 @@ class _Exchange:
                 check_content_type(content_type, "form")
                 self._read_form(request, body)
         elif not body:
-            raise Invalid(Issue("required", "The request has no body; expected a resource"))
+            text = f"The request has no body; expected a {definition.body}"
+            raise Invalid(Issue("required", text))
+        elif definition.body == "patch":
+            request.patch = parse_patch(patch_type, body)
         else:
             request.resource = decode(body)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fhir_server.outcome import Issue, Refusal
+from fhir_server.patch import patch_format
 
 FHIR_JSON = "application/fhir+json"
 CONTENT_TYPE = f"{FHIR_JSON}; charset=utf-8"
@@ -11,7 +12,6 @@ CONTENT_TYPE = f"{FHIR_JSON}; charset=utf-8"
 JSON_NAMES = frozenset(
     {FHIR_JSON, "application/json", "text/json", "application/json+fhir", "json"}
 )
-JSON_PATCH = "application/json-patch+json"
 FORM = "application/x-www-form-urlencoded"
 _WILDCARDS = frozenset({"*/*", "application/*"})
 
@@ -80,6 +80,18 @@ def check_content_type(header: str | None, body: str) -> None:
         found = f"the Content-Type {name!r}" if name else "no Content-Type"
         text = f"The request has {found}; expected {expected}"
         raise Refusal(Issue("not-supported", text), status=415)
+    _check_parameters(parameters)
+
+
+def check_patch_type(header: str | None) -> str:
+    """The media type of a patch. Raises a 415 `Refusal` unless it is a format of patches."""
+    name, parameters = media_type(header or "")
+    patch_format(name)
+    _check_parameters(parameters)
+    return name
+
+
+def _check_parameters(parameters: dict[str, str]) -> None:
     charset = parameters.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         text = f"The request's charset is {charset!r}; expected utf-8"

@@ -5,8 +5,14 @@ from typing import Any
 from fhir_server import __version__
 from fhir_server.http.negotiation import FHIR_JSON, FORM
 from fhir_server.interactions.routing import InteractionDefinition, Router
+from fhir_server.patch import PATCH_FORMATS
 
 _JSON = {FHIR_JSON: {"schema": {"type": "object"}}}
+_BODIES: dict[str, dict[str, dict[str, Any]]] = {
+    "resource": {FHIR_JSON: {"type": "object"}},
+    "form": {FORM: {"type": "object"}},
+    "patch": {name: {} for item in PATCH_FORMATS for name in item.media_types},
+}
 _PARAMETERS = {
     "[type]": ("type", "A resource type, such as Patient."),
     "[id]": ("id", "The logical id of a resource."),
@@ -50,9 +56,8 @@ def _operation(item: InteractionDefinition, resource_types: frozenset[str]) -> d
         },
     }
     if item.body:
-        media = FORM if item.body == "form" else FHIR_JSON
-        content = {media: {"schema": {"type": "object"}}}
-        operation["requestBody"] = {"required": item.body == "resource", "content": content}
+        content = {media: {"schema": schema} for media, schema in _BODIES[item.body].items()}
+        operation["requestBody"] = {"required": item.body != "form", "content": content}
     return operation
 
 

@@ -10,6 +10,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
+from fhir_server.patch import PATCH_FORMATS
 from fhir_server.search.predicates import supported
 
 # Definitions do not change while the server runs, so their date is the release's.
@@ -40,6 +41,7 @@ def _statement(engine: Engine, base_url: str) -> bytes:
         "implementation": {"description": "HL7 FHIR R4 server on PostgreSQL", "url": base_url},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": [name for item in PATCH_FORMATS for name in item.media_types],
         "rest": [
             {
                 "mode": "server",

@@ -1,6 +1,6 @@
 """Reading the entries of a batch or transaction, and writing the entries of its answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,12 +13,16 @@ from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.result import DONE, Result
 from fhir_server.interactions.writing import instant_text
 from fhir_server.outcome import Invalid, Issue, Refusal, operation_outcome
+from fhir_server.patch import Patch, patch_in_bundle
 
-METHODS = ("DELETE", "POST", "PUT", "GET", "HEAD")
+# In the order in which they are carried out (R4 http.html#trules).
+WRITES = ("DELETE", "POST", "PUT", "PATCH")
+METHODS = (*WRITES, "GET", "HEAD")
 _REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request",
     404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 410: "Gone",
-    412: "Precondition Failed", 422: "Unprocessable Entity", 500: "Internal Server Error",
+    412: "Precondition Failed", 413: "Content Too Large", 415: "Unsupported Media Type",
+    422: "Unprocessable Entity", 500: "Internal Server Error",
 }  # fmt: skip
 
 
@@ -101,7 +105,7 @@ def read_entry(ctx: Context, index: int, entry: dict[str, Any]) -> Entry:
         text = f"The method {method} is not supported in a Bundle; expected {', '.join(METHODS)}"
         raise Invalid(Issue("not-supported", text, f"{place}.request.method"))
     resource = entry.get("resource")
-    if method in ("POST", "PUT") and resource is None and not path.endswith("_search"):
+    if method in ("POST", "PUT", "PATCH") and resource is None and not path.endswith("_search"):
         raise Invalid(Issue("required", f"A {method} needs a resource", f"{place}.resource"))
     return Entry(index, entry.get("fullUrl", ""), method, segments, request, resource)
 
@@ -109,7 +113,10 @@ def read_entry(ctx: Context, index: int, entry: dict[str, Any]) -> Entry:
 def fill(request: Request, entry: Entry, prefer: Prefer) -> None:
     """Complete a routed request with what its entry says."""
     request.query = entry.query
-    request.resource = entry.resource
+    if entry.method == "PATCH":
+        request.patch = _patch(entry)
+    else:
+        request.resource = entry.resource
     request.prefer = prefer
     request.if_match = entry.request.get("ifMatch")
     request.if_none_match = entry.request.get("ifNoneMatch")
@@ -122,6 +129,15 @@ def fill(request: Request, entry: Entry, prefer: Prefer) -> None:
         request.if_modified_since = found + timedelta(seconds=leap)
 
 
+def _patch(entry: Entry) -> Patch:
+    try:
+        return patch_in_bundle(entry.resource)
+    except Refusal as refusal:
+        place = f"{entry.place}.resource"
+        issues = [replace(issue, expression=place) for issue in refusal.issues]
+        raise Refusal(issues, status=refusal.status) from None
+
+
 def answer(ctx: Context, result: Result, method: str, prefer: Prefer) -> dict[str, Any]:
     """The entry of the answer for what was carried out (R4 bundle.html#transaction-response)."""
     reason = _REASONS.get(result.status, "")
@@ -132,10 +148,10 @@ def answer(ctx: Context, result: Result, method: str, prefer: Prefer) -> dict[st
         response["etag"] = result.etag
     if result.last_updated is not None:
         response["lastModified"] = instant_text(result.last_updated)
-    if prefer.returns == "OperationOutcome" and method in ("DELETE", "POST", "PUT"):
+    if prefer.returns == "OperationOutcome" and method in WRITES:
         response["outcome"] = operation_outcome(result.outcome or [DONE])
     entry: dict[str, Any] = {}
-    if (result.created or method in ("PUT", "GET")) and result.id:
+    if (result.created or method in ("PUT", "PATCH", "GET")) and result.id:
         entry["fullUrl"] = f"{ctx.base_url}/{result.type}/{result.id}"
     reads = method == "GET" or not result.id
     wanted = reads or prefer.returns in (None, "representation")

@@ -5,6 +5,7 @@ from fhir_server.interactions.capabilities import capabilities
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import conditional_delete, delete
 from fhir_server.interactions.history import instance_history, system_history, type_history
+from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.read import read, vread
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.interactions.search import search
@@ -31,6 +32,8 @@ INTERACTIONS: tuple[InteractionDefinition, ...] = tuple(
          "Search a type, with the parameters in the body"),
         ("update-conditional", "", "type", "PUT", "[type]", conditional_update, "resource",
          "Update the resource that the query matches, or create it"),
+        ("patch-conditional", "", "type", "PATCH", "[type]", conditional_patch, "patch",
+         "Patch the resource that the query matches"),
         ("delete-conditional", "", "type", "DELETE", "[type]", conditional_delete, "",
          "Delete the resource that the query matches"),
         ("history-type", "history-type", "type", "GET", "[type]/_history", type_history, "",
@@ -39,6 +42,8 @@ INTERACTIONS: tuple[InteractionDefinition, ...] = tuple(
          "Read the current version"),
         ("update", "update", "instance", "PUT", "[type]/[id]", update, "resource",
          "Store a new version, or create the resource under this id"),
+        ("patch", "patch", "instance", "PATCH", "[type]/[id]", patch, "patch",
+         "Store what a patch makes of the current version"),
         ("delete", "delete", "instance", "DELETE", "[type]/[id]", delete, "",
          "Delete the resource; its history stays"),
         ("history-instance", "history-instance", "instance", "GET", "[type]/[id]/_history",

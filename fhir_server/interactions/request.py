@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fhir_server.outcome import Invalid, Issue
+from fhir_server.patch import Patch
 
 MOST_PARAMETERS = 1000
 
@@ -51,6 +52,7 @@ class Request:
     type, id, version: from the URL, as far as it names them.
     query: decoded name and value pairs, in the order given.
     resource: the decoded body, None when there is none.
+    patch: the body as a patch, for an interaction that takes one.
     if_none_exist: the search of a conditional create.
     if_modified_since: an aware UTC instant.
     """
@@ -61,6 +63,7 @@ class Request:
     version: str = ""
     query: list[tuple[str, str]] = field(default_factory=list)
     resource: Any = None
+    patch: Patch | None = None
     if_match: str | None = None
     if_none_match: str | None = None
     if_none_exist: str | None = None

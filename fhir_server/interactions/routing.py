@@ -22,7 +22,8 @@ class InteractionDefinition:
     second way to call one, such as a search by POST.
     level: `instance`, `type` or `system`.
     path: below the base URL; `[type]`, `[id]` and `[vid]` stand for any.
-    body: whether a resource is sent (`resource`), a form (`form`), or nothing (`""`).
+    body: what is sent: a resource (`resource`), a patch (`patch`), a form (`form`), or nothing
+        (`""`).
     summary: one line for people.
     """
 

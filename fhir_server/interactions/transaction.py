@@ -14,7 +14,8 @@ from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.interactions.conditional import Condition, matches, one_match
 from fhir_server.interactions.engine import Engine
-from fhir_server.interactions.entries import Entry, answer, fill, read_entry
+from fhir_server.interactions.entries import WRITES, Entry, answer, fill, read_entry
+from fhir_server.interactions.patch import METHOD, current_to_patch, no_match, patched
 from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
@@ -33,16 +34,17 @@ from fhir_server.interactions.writing import (
     result_of,
     unchanged,
 )
-from fhir_server.outcome import Conflict, Invalid, Issue, Refusal
+from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored, Written
 from fhir_server.storage.store import Connection
 from fhir_server.validation.structure import Checked
 
+# Versions by type and id.
+_Current = dict[tuple[str, str], Stored]
+
 # After this many entries other requests of the process get their turn.
 _TURN = 50
-
-_WRITES = ("DELETE", "POST", "PUT")
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class _Step:
         """Whether it makes a version, rather than only reading or finding what exists."""
         if self.entry.method == "POST":
             return self.checked is not None and not self.exists
-        return self.entry.method in _WRITES and bool(self.id)
+        return self.entry.method in WRITES and bool(self.id)
 
 
 @dataclass(slots=True)
@@ -85,10 +87,12 @@ async def transaction(
     async with engine.store.transaction() as connection:
         await _resolve_conditions(engine, ctx, connection, steps)
         _check_overlap(steps)
+        current = await _lock_current(engine, ctx, connection, steps)
+        await _apply_patches(engine, steps, current)
         await _settle_references(engine, ctx, connection, steps)
         # Only now, after waiting for locks, so that versions appear soon after their time.
         ctx = ctx.at_once()
-        await _write(engine, ctx, connection, steps)
+        await _write(engine, ctx, connection, steps, current)
         await _read(engine.within(connection), ctx, steps)
     answers = []
     for step in sorted(steps, key=lambda step: step.entry.index):
@@ -149,7 +153,7 @@ def _read_step(
             text = f"{entry.method} {entry.request['url']} is not possible in a transaction"
             raise Invalid(Issue("not-supported", text, f"{entry.place}.request"))
         return step
-    if entry.resource is not None and entry.method != "DELETE":
+    if entry.resource is not None and entry.method in ("POST", "PUT"):
         step.checked = check(engine, entry.resource, request.type)
     _STARTS[definition.name](engine, ctx, step)
     return step
@@ -172,7 +176,7 @@ def _start_update(engine: Engine, ctx: Context, step: _Step) -> None:
         raise Invalid(Issue("invalid", text, f"{step.entry.place}.resource.id"))
 
 
-def _start_delete(engine: Engine, ctx: Context, step: _Step) -> None:
+def _start_with_id(engine: Engine, ctx: Context, step: _Step) -> None:
     step.id = step.request.id
 
 
@@ -184,8 +188,10 @@ def _start_conditional(engine: Engine, ctx: Context, step: _Step) -> None:
 _STARTS = {
     "create": _start_create,
     "update": _start_update,
-    "delete": _start_delete,
+    "patch": _start_with_id,
+    "delete": _start_with_id,
     "update-conditional": _start_conditional,
+    "patch-conditional": _start_conditional,
     "delete-conditional": _start_conditional,
 }
 
@@ -206,7 +212,9 @@ async def _resolve_conditions(
             step.id = target_id(ctx, step.entry.resource, condition, match)
             step.exists = match is not None
             step.entry.resource["id"] = step.id
-        elif step.entry.method == "DELETE":
+        elif step.entry.method == "PATCH" and match is None:
+            raise NotFound(_placed(no_match(condition), step.entry.index))
+        elif step.entry.method in ("DELETE", "PATCH"):
             step.id = match or ""
         elif match is not None:
             step.id, step.exists = match, True
@@ -242,6 +250,32 @@ def _overlap(first: _Step, second: _Step, name: str) -> Issue:
     return Issue("duplicate", text, second.entry.place)
 
 
+async def _lock_current(
+    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[_Step]
+) -> _Current:
+    """The current version of everything that is changed, which nobody else changes from now on."""
+    known = [
+        (step.request.type, step.id)
+        for step in steps
+        if step.id and (step.entry.method in ("PUT", "PATCH", "DELETE") or step.exists)
+    ]
+    return await resources.lock_current(connection, engine.statements(ctx), known)
+
+
+async def _apply_patches(engine: Engine, steps: Sequence[_Step], current: _Current) -> None:
+    """Replace each patch by what it makes of its target, which is then written as an update is."""
+    patching = [step for step in steps if step.request.patch is not None]
+    for number, step in enumerate(patching):
+        if number % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        try:
+            old = current_to_patch(step.request, current.get((step.request.type, step.id)))
+            step.entry.resource, step.checked = patched(engine, step.request, old)
+        except Refusal as refusal:
+            issues = _placed(refusal, step.entry.index)
+            raise Refusal(issues, status=refusal.status, headers=refusal.headers) from refusal
+
+
 async def _settle_references(
     engine: Engine, ctx: Context, connection: Connection, steps: Sequence[_Step]
 ) -> None:
@@ -264,18 +298,16 @@ async def _settle_references(
 
 
 async def _write(
-    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[_Step]
+    engine: Engine,
+    ctx: Context,
+    connection: Connection,
+    steps: Sequence[_Step],
+    current: _Current,
 ) -> None:
     """Store what the entries ask for: deletes, creates and updates, each identity once."""
     statements = engine.statements(ctx)
     plan = _Plan()
-    known = [
-        (step.request.type, step.id)
-        for step in steps
-        if step.id and (step.entry.method in ("PUT", "DELETE") or step.exists)
-    ]
-    current = await resources.lock_current(connection, statements, known)
-    writing = [step for step in steps if step.entry.method in _WRITES]
+    writing = [step for step in steps if step.entry.method in WRITES]
     rids = iter(await engine.store.row_ids(connection, ctx.tenant, len(writing)))
     for number, step in enumerate(writing):
         if number % _TURN == _TURN - 1:
@@ -317,6 +349,18 @@ def _plan_update(
     return result_of(row, 200 if old.content is not None else 201, created=True)
 
 
+def _plan_patch(
+    engine: Engine, ctx: Context, plan: _Plan, step: _Step, old: Stored | None, rid: int
+) -> Result:
+    assert old is not None
+    resource = step.entry.resource
+    if unchanged(resource, decode(old.content or b"")):
+        return result_of(old, 200)
+    row = next_version(engine, ctx, resource, old, METHOD)
+    plan.replaced.append((row, old.version))
+    return result_of(row, 200, created=True)
+
+
 def _plan_delete(
     engine: Engine, ctx: Context, plan: _Plan, step: _Step, old: Stored | None, rid: int
 ) -> Result:
@@ -328,7 +372,12 @@ def _plan_delete(
     return Result(204, type=row.type, id=row.id, version=row.version)
 
 
-_PLANS = {"POST": _plan_create, "PUT": _plan_update, "DELETE": _plan_delete}
+_PLANS = {
+    "POST": _plan_create,
+    "PUT": _plan_update,
+    "PATCH": _plan_patch,
+    "DELETE": _plan_delete,
+}
 
 
 async def _read(engine: Engine, ctx: Context, steps: Sequence[_Step]) -> None:
