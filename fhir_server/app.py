@@ -16,6 +16,7 @@ from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.store import PooledStore
 from fhir_server.validation.structure import StructureCheck
+from fhir_server.workers import end_with_parent
 
 FHIR_PATH = "/fhir"
 
@@ -58,6 +59,7 @@ def build(settings: Settings, database_url: str) -> Application:
 
 def create() -> Application:
     """The application of a worker process, from the environment that `serve` prepares."""
+    end_with_parent()
     settings = Settings()
     configure_logs(settings)
     assert settings.database_url is not None

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -9,13 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import psycopg
 
 from fhir_server.logs import configure_logs
 from fhir_server.settings import Settings
-from fhir_server.storage.embedded import EmbeddedPostgres
+from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate
 
 log = logging.getLogger(__name__)
@@ -27,21 +29,46 @@ _STOP_WITHIN_SECONDS = 20
 
 def serve(settings: Settings) -> int:
     """Serve until a signal says stop: SIGTERM and SIGINT let running requests finish."""
+    from fhir_server.workers import port_is_free
+
     configure_logs(settings)
-    with _database(settings) as database_url, tempfile.TemporaryDirectory() as metrics:
-        if not _migrated(database_url):
-            return 1
-        _hand_over(settings, database_url, metrics)
-        threading.Thread(target=_welcome, args=(settings,), daemon=True).start()
-        _run_workers(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    try:
+        if not port_is_free(settings.host, settings.port):
+            return _refuse(f"port {settings.port} is in use; --port chooses another")
+    except OSError as error:
+        return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}")
+    try:
+        with _database(settings) as database_url, tempfile.TemporaryDirectory() as metrics:
+            if not _migrated(database_url):
+                return 1
+            _hand_over(settings, database_url, metrics)
+            threading.Thread(target=_welcome, args=(settings,), daemon=True).start()
+            _run_workers(settings)
+    except DirectoryInUse as error:
+        return _refuse(str(error))
     return 0
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    """A signal before the workers run: undo what was begun."""
+    raise SystemExit(128 + number)
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"fhir-server: {reason}\n")
+    return 1
 
 
 def migrate_database(settings: Settings) -> int:
     """Bring the database to this release's schema and say what was done."""
     configure_logs(settings)
-    with _database(settings) as database_url:
-        return 0 if _migrated(database_url, tell=True) else 1
+    try:
+        with _database(settings) as database_url:
+            return 0 if _migrated(database_url, tell=True) else 1
+    except DirectoryInUse as error:
+        return _refuse(str(error))
 
 
 def health(base_url: str) -> int:
@@ -63,9 +90,9 @@ def _database(settings: Settings) -> Iterator[str]:
         yield settings.database_url
         return
     embedded = EmbeddedPostgres(settings.data_dir)
-    url = embedded.start()
-    embedded.watch()
     try:
+        url = embedded.start()
+        embedded.watch()
         yield url
     finally:
         embedded.stop()
@@ -75,7 +102,7 @@ def _migrated(database_url: str, *, tell: bool = False) -> bool:
     try:
         before, after = migrate(database_url)
     except (psycopg.OperationalError, RuntimeError) as error:
-        sys.stderr.write(f"fhir-server: the database cannot be used: {error}\n")
+        _refuse(f"the database cannot be used: {error}")
         return False
     if tell:
         change = f"is at revision {after}" if before == after else f"went from {before} to {after}"
@@ -93,10 +120,11 @@ def _hand_over(settings: Settings, database_url: str, metrics: str) -> None:
 
 
 def _run_workers(settings: Settings) -> None:
-    from granian import Granian
     from granian.constants import HTTPModes, Interfaces, Loops
 
-    Granian(
+    from fhir_server.workers import Workers
+
+    Workers(
         "fhir_server.app:create",
         factory=True,
         address=settings.host,
@@ -108,7 +136,6 @@ def _run_workers(settings: Settings) -> None:
         websockets=False,
         log_enabled=False,
         respawn_failed_workers=True,
-        respawn_interval=0.5,
         workers_kill_timeout=_STOP_WITHIN_SECONDS,
     ).serve()
 

