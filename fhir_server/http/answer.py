@@ -1,5 +1,6 @@
 """Results and refusals as HTTP responses (R4 http.html#summary)."""
 
+import asyncio
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -7,17 +8,20 @@ from functools import lru_cache
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode, encode_pretty
 from fhir_server.http.body import Send
-from fhir_server.http.negotiation import CONTENT_TYPE
+from fhir_server.http.negotiation import JSON, Format
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import DONE, Result
 from fhir_server.outcome import Refusal, operation_outcome
+from fhir_server.xml import encode_xml
 
 Header = tuple[bytes, bytes]
 
-_JSON_HEADER = (b"content-type", CONTENT_TYPE.encode())
+_VARY = (b"vary", b"accept")
 # Browsers must not guess: an uploaded Binary could otherwise be run as a page.
 _NO_SNIFF = (b"x-content-type-options", b"nosniff")
 _WRITING = frozenset({"POST", "PUT", "PATCH"})
+# Larger bodies become XML in a thread, so that other requests go on.
+_LARGE = 256 * 1024
 
 
 async def respond(send: Send, status: int, headers: list[Header], body: bytes | None) -> None:
@@ -29,10 +33,10 @@ async def respond(send: Send, status: int, headers: list[Header], body: bytes | 
 
 
 async def answer_result(
-    send: Send, ctx: Context, request: Request, result: Result, *, pretty: bool
+    send: Send, ctx: Context, request: Request, result: Result, format_: Format, *, pretty: bool
 ) -> None:
     """Send what an interaction gave; HEAD gets the headers alone."""
-    headers: list[Header] = [(b"x-request-id", ctx.request_id.encode()), _NO_SNIFF]
+    headers: list[Header] = [(b"x-request-id", ctx.request_id.encode()), _NO_SNIFF, _VARY]
     if result.version:
         headers.append((b"etag", b'W/"%d"' % result.version))
     if result.last_updated is not None:
@@ -44,8 +48,10 @@ async def answer_result(
     if status == 204 and body is not None:
         status = 200
     if body is not None:
-        headers.append(_JSON_HEADER)
-        if pretty:
+        headers.append(format_.header)
+        if format_.is_xml:
+            body = await _as_xml(body, pretty=pretty)
+        elif pretty:
             body = encode_pretty(decode(body))
     if request.method == "HEAD":
         headers.append((b"content-length", str(len(body or b"")).encode()))
@@ -53,6 +59,12 @@ async def answer_result(
         await send({"type": "http.response.body", "body": b""})
         return
     await respond(send, status, headers, body)
+
+
+async def _as_xml(body: bytes, *, pretty: bool) -> bytes:
+    if len(body) < _LARGE:
+        return encode_xml(decode(body), pretty=pretty)
+    return await asyncio.to_thread(lambda: encode_xml(decode(body), pretty=pretty))
 
 
 @lru_cache(maxsize=1024)
@@ -77,12 +89,17 @@ def _is_write(request: Request, result: Result) -> bool:
 
 
 async def answer_refusal(
-    send: Send, request_id: str, refusal: Refusal, *, head: bool = False, pretty: bool = False
+    send: Send,
+    request_id: str,
+    refusal: Refusal,
+    format_: Format = JSON,
+    *,
+    head: bool = False,
+    pretty: bool = False,
 ) -> None:
     """Send an OperationOutcome."""
-    encoder = encode_pretty if pretty else encode
-    body = encoder(operation_outcome(refusal.issues))
-    headers = [_JSON_HEADER, (b"x-request-id", request_id.encode()), _NO_SNIFF]
+    format_, body = _outcome(refusal, format_, pretty=pretty)
+    headers = [format_.header, (b"x-request-id", request_id.encode()), _NO_SNIFF, _VARY]
     headers.extend(
         (name.lower().encode(), value.encode()) for name, value in refusal.headers.items()
     )
@@ -92,3 +109,14 @@ async def answer_refusal(
         await send({"type": "http.response.body", "body": b""})
         return
     await respond(send, refusal.status, headers, body)
+
+
+def _outcome(refusal: Refusal, format_: Format, *, pretty: bool) -> tuple[Format, bytes]:
+    outcome = operation_outcome(refusal.issues)
+    if format_.is_xml:
+        try:
+            return format_, encode_xml(outcome, pretty=pretty)
+        except Refusal:
+            # It quotes a character that XML does not have.
+            format_ = JSON
+    return format_, (encode_pretty if pretty else encode)(outcome)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import getrandbits
+from typing import Any
 from urllib.parse import unquote
 
 from fhir_server.context import Context
@@ -15,10 +16,13 @@ from fhir_server.http.answer import answer_refusal, answer_result
 from fhir_server.http.body import ClientGone, Receive, Scope, Send, read_body
 from fhir_server.http.metrics import observe
 from fhir_server.http.negotiation import (
-    check_accept,
+    JSON,
+    XML_NAMES,
+    Format,
     check_content_encoding,
     check_content_type,
     check_patch_type,
+    negotiate,
 )
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import http_date
@@ -26,11 +30,14 @@ from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
 from fhir_server.patch import parse_patch
+from fhir_server.xml import decode_xml
 
 log = logging.getLogger(__name__)
 
 Headers = dict[str, str]
 
+# A larger document is read in a thread, so that other requests go on.
+_LARGE_XML = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -113,6 +120,7 @@ class _Exchange:
         self._send_raw = send
         self._started = False
         self._pretty = False
+        self._format: Format | None = None
         self.name = "unknown"
         self.status = 0
         given = headers.get("x-request-id", "")
@@ -123,24 +131,33 @@ class _Exchange:
         method = self._scope["method"]
         query = decode_query(self._scope["query_string"])
         controls = dict(query)
+        # First, because a refusal takes the negotiated format too.
+        self._format = negotiate(self._headers.get("accept"), controls.get("_format"))
         self._pretty = _pretty(controls.get("_pretty"))
         definition, request = self._engine.router.route(method, self._segments())
         self.name = definition.name
-        check_accept(self._headers.get("accept"), controls.get("_format"))
         request.query = query
         self._read_headers(request)
         await self._read_body(definition, request)
         ctx = self._context()
         result = await definition.handler(self._engine, ctx, request)
-        await answer_result(self._send, ctx, request, result, pretty=self._pretty)
+        await answer_result(self._send, ctx, request, result, self._format, pretty=self._pretty)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Send an OperationOutcome, unless a response is under way already."""
         if not self._started:
             head = self._scope["method"] == "HEAD"
+            format_ = self._format or self._accepted()
             await answer_refusal(
-                self._send, self.request_id, refusal, head=head, pretty=self._pretty
+                self._send, self.request_id, refusal, format_, head=head, pretty=self._pretty
             )
+
+    def _accepted(self) -> Format:
+        """What Accept alone says, for a request whose query cannot be read."""
+        try:
+            return negotiate(self._headers.get("accept"), None)
+        except Refusal:
+            return JSON
 
     async def _send(self, message: Scope) -> None:
         if message["type"] == "http.response.start":
@@ -175,9 +192,9 @@ class _Exchange:
             return
         content_type = self._headers.get("content-type")
         if definition.body == "resource":
-            check_content_type(content_type, "resource")
+            media_type = check_content_type(content_type, "resource")
         elif definition.body == "patch":
-            patch_type = check_patch_type(content_type)
+            media_type = check_patch_type(content_type)
         check_content_encoding(self._headers.get("content-encoding"))
         body = await read_body(
             self._receive, self._headers.get("content-length"), self._settings.max_body_bytes
@@ -190,16 +207,23 @@ class _Exchange:
             text = f"The request has no body; expected a {definition.body}"
             raise Invalid(Issue("required", text))
         elif definition.body == "patch":
-            request.patch = parse_patch(patch_type, body)
+            request.patch = parse_patch(media_type, body)
+        elif media_type in XML_NAMES:
+            request.resource = await _decode_xml(body)
         else:
             request.resource = decode(body)
 
     def _read_form(self, request: Request, body: bytes) -> None:
         given = decode_query(body)
         controls = dict(given)
-        check_accept(self._headers.get("accept"), controls.get("_format"))
+        if "_format" in controls:
+            self._format = negotiate(None, controls["_format"])
         self._pretty = self._pretty or _pretty(controls.get("_pretty"))
         request.query = request.query + given
+
+
+async def _decode_xml(body: bytes) -> Any:
+    return await asyncio.to_thread(decode_xml, body) if len(body) > _LARGE_XML else decode_xml(body)
 
 
 def _pretty(value: str | None) -> bool:

@@ -3,13 +3,14 @@
 from typing import Any
 
 from fhir_server import __version__
-from fhir_server.http.negotiation import FHIR_JSON, FORM
+from fhir_server.http.negotiation import FHIR_JSON, FHIR_XML, FORM
 from fhir_server.interactions.routing import InteractionDefinition, Router
 from fhir_server.patch import PATCH_FORMATS
 
-_JSON = {FHIR_JSON: {"schema": {"type": "object"}}}
+_RESOURCE: dict[str, dict[str, Any]] = {FHIR_JSON: {"type": "object"}, FHIR_XML: {"type": "string"}}
+_ANSWER = {name: {"schema": schema} for name, schema in _RESOURCE.items()}
 _BODIES: dict[str, dict[str, dict[str, Any]]] = {
-    "resource": {FHIR_JSON: {"type": "object"}},
+    "resource": _RESOURCE,
     "form": {FORM: {"type": "object"}},
     "patch": {name: {} for item in PATCH_FORMATS for name in item.media_types},
 }
@@ -52,7 +53,7 @@ def _operation(item: InteractionDefinition, resource_types: frozenset[str]) -> d
             if mark in item.path
         ],
         "responses": {
-            "default": {"description": "A resource, or an OperationOutcome", "content": _JSON}
+            "default": {"description": "A resource, or an OperationOutcome", "content": _ANSWER}
         },
     }
     if item.body:

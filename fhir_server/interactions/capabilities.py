@@ -40,7 +40,7 @@ def _statement(engine: Engine, base_url: str) -> bytes:
         "software": {"name": "fhir-server", "version": __version__},
         "implementation": {"description": "HL7 FHIR R4 server on PostgreSQL", "url": base_url},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "patchFormat": [name for item in PATCH_FORMATS for name in item.media_types],
         "rest": [
             {

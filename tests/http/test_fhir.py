@@ -120,7 +120,7 @@ async def test_json_may_be_called_by_its_names(client: httpx.AsyncClient, name: 
 @pytest.mark.parametrize(
     "name",
     [
-        "application/fhir+xml",
+        "application/fhir+turtle",
         "text/plain",
         "application/x-www-form-urlencoded",
         "application/json-patch+json",
@@ -146,7 +146,7 @@ async def test_a_compressed_body_is_refused_for_what_it_is(client: httpx.AsyncCl
 
 
 @pytest.mark.parametrize(
-    "path", ["nonsense", "Patient/nobody", "Patient?nonsense=1", "Patient?_format=xml"]
+    "path", ["nonsense", "Patient/nobody", "Patient?nonsense=1", "Patient?_format=ttl"]
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "PATCH", "PUT"])
 async def test_every_refusal_is_an_operation_outcome(

@@ -132,7 +132,7 @@ async def test_a_search_by_post_takes_a_form_only(client: httpx.AsyncClient) -> 
 
 
 async def test_a_format_asked_for_in_a_form_counts(client: httpx.AsyncClient) -> None:
-    answer = await client.post("Patient/_search", content="_format=xml", headers=FORM)
+    answer = await client.post("Patient/_search", content="_format=ttl", headers=FORM)
     refusal_of(answer, 406)
     pretty = await client.post("Patient/_search", content="_pretty=true&_id=p1", headers=FORM)
     assert "\n  " in pretty.text
