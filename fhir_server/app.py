@@ -9,9 +9,9 @@ from fhir_server.interactions.engine import Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
+from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import SearchParameters
-from fhir_server.search.predicates import Circumstances
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.store import PooledStore
