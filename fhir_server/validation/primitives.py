@@ -15,7 +15,8 @@ LONGEST_STRING = 1024 * 1024
 # Keeps every decimal inside what PostgreSQL's numeric and other systems can hold.
 WIDEST_DECIMAL = 1000
 
-_unfit = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]").search
+# U+FFFE and U+FFFF are no characters: XML cannot hold them, so a client of XML could not read them.
+_unfit = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]").search
 # Only ASCII white space counts, as in the XML Schema patterns the standard uses.
 _code = re.compile(r"\S+( \S+)*", re.ASCII).fullmatch
 _blank = re.compile(r"\s", re.ASCII).search

@@ -174,12 +174,11 @@ async def test_a_large_document_is_taken(client: httpx.AsyncClient) -> None:
     assert created["name"] == names
 
 
-async def test_what_xml_cannot_hold_is_not_acceptable_and_still_readable_as_json(
-    client: httpx.AsyncClient,
-) -> None:
-    name = "a\uffff"
-    resource = {"resourceType": "Patient", "id": "x9", "name": [{"text": name}]}
-    await client.put("Patient/x9", json=resource)
-    refused = read_xml(await client.get("Patient/x9", headers=READ), 406)
-    assert "U+FFFF" in refused["issue"][0]["diagnostics"]
-    assert resource_of(await client.get("Patient/x9"))["name"][0]["text"] == name
+async def test_what_xml_cannot_hold_is_refused_in_json_too(client: httpx.AsyncClient) -> None:
+    resource = {"resourceType": "Patient", "id": "x9", "name": [{"text": "a\uffff"}]}
+    response = await client.put("Patient/x9", json=resource)
+    assert response.status_code == 400
+    (issue,) = response.json()["issue"]
+    assert "U+FFFF" in issue["diagnostics"]
+    assert issue["expression"] == ["Patient.name[0].text"]
+    assert (await client.get("Patient/x9")).status_code == 404
