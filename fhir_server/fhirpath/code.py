@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from fhir_server.fhirpath.chains import Chain
 from fhir_server.fhirpath.environment import Environment
 from fhir_server.fhirpath.nodes import Node
 
@@ -20,9 +21,10 @@ class Code:
     iterate: the items one by one, so that who needs the first need not make the rest.
     present: whether there is any item.
     one: the only item or None, if there can never be more than one; otherwise None.
+    chain: its elements as a chain, if it is nothing else.
     """
 
-    __slots__ = ("items", "iterate", "one", "present")
+    __slots__ = ("chain", "items", "iterate", "one", "present")
 
     def __init__(
         self,
@@ -31,9 +33,11 @@ class Code:
         one: One | None = None,
         iterate: Iterate | None = None,
         present: Present | None = None,
+        chain: Chain | None = None,
     ) -> None:
         self.items = items
         self.one = one
+        self.chain = chain
         self.iterate: Iterate = iterate or (lambda this, env: iter(items(this, env)))
         self.present: Present = present or (lambda this, env: bool(items(this, env)))
 

@@ -7,9 +7,9 @@ from typing import Any
 from fhir_server.fhirpath.code import boolean
 from fhir_server.fhirpath.engine import Compiler
 from fhir_server.fhirpath.environment import Environment, LimitReached, Resolver, Services
-from fhir_server.fhirpath.errors import FhirPathLimitError
-from fhir_server.fhirpath.model import node_type
-from fhir_server.fhirpath.nodes import Node, root_node
+from fhir_server.fhirpath.errors import FhirPathEvaluationError, FhirPathLimitError
+from fhir_server.fhirpath.model import NODE_TYPES, node_type
+from fhir_server.fhirpath.nodes import Node
 from fhir_server.fhirpath.parser import parse
 from fhir_server.fhirpath.strictness import check
 
@@ -21,7 +21,7 @@ class Compiled:
     type_name: the type it was checked for, or None.
     """
 
-    __slots__ = ("_items", "_one", "source", "type_name")
+    __slots__ = ("_chain", "_items", "_one", "source", "type_name")
 
     def __init__(self, source: str, type_name: str | None, as_filters: bool) -> None:
         self.source = source
@@ -29,7 +29,7 @@ class Compiled:
         tree = parse(source)
         compiler = Compiler(source, as_filters=as_filters)
         code = compiler.code(tree)
-        self._items, self._one = code.items, code.one
+        self._items, self._one, self._chain = code.items, code.one, code.chain
         if type_name is not None:
             check(source, tree, type_name)
 
@@ -72,9 +72,19 @@ class Compiled:
 
         A primitive that has extensions but no value is left out. Takes what `evaluate_items` takes.
         """
-        items = self.evaluate_items(context, **options)
-        values = [item.value if item.__class__ is Node else item for item in items]
-        return [value for value in values if value is not None]
+        node = context if context.__class__ is Node else self._node(context)
+        if self._chain is not None and node.__class__ is Node:
+            plan = self._chain.plan(node.kind)
+            if plan is not None:
+                return [value for value in plan.walk(node.value) if value is not None]
+        items = self.evaluate_items(node, **options)
+        if len(items) > 1:
+            values = [item.value if item.__class__ is Node else item for item in items]
+            return [value for value in values if value is not None]
+        if not items:
+            return []
+        value = items[0].value if items[0].__class__ is Node else items[0]
+        return [] if value is None else [value]
 
     def evaluate_nodes(self, context: Any, **options: Any) -> list[Node]:
         """The items that stand in a resource, with value, type and path; others are left out."""
@@ -84,29 +94,31 @@ class Compiled:
     def evaluate_bool(self, context: Any, **options: Any) -> bool | None:
         """The result as a condition; None if it is empty (N1 section 4.5).
 
-        Raises `FhirPathLimitError` and `FhirPathEvaluationError`, also for more than one item.
+        Raises what `evaluate_items` raises, also for more than one item.
         """
-        if self._one is not None and not options:
-            node = context if context.__class__ is Node else self._node(context)
-            try:
-                return boolean(self._one(node, Environment(node)))
-            except (LimitReached, RecursionError, MemoryError) as error:
-                raise self._limit(error) from None
-        items = self.evaluate_items(context, **options)
+        if self._one is None or options:
+            return self._condition(self.evaluate_items(context, **options))
+        node = context if context.__class__ is Node else self._node(context)
+        try:
+            return boolean(self._one(node, Environment(node)))
+        except (LimitReached, RecursionError, MemoryError) as error:
+            raise self._limit(error) from None
+
+    def _condition(self, items: Sequence[Any]) -> bool | None:
         if len(items) > 1:
-            raise Compiler(self.source).fault(
-                parse(self.source), f"Expected one boolean but found {len(items)} items"
-            )
+            problem = f"Expected one boolean but found {len(items)} items"
+            raise FhirPathEvaluationError(self.source, 0, problem)
         return boolean(items[0]) if items else None
 
     def _node(self, context: Any) -> Any:
-        if context.__class__ is dict or self.type_name is not None:
-            node = root_node(context, self.type_name)
-            if node is not None:
-                return node
-        if context is None or context.__class__ is not dict:
-            return context
-        raise TypeError("Expected a resource of R4, or a type_name to know what this is")
+        """A node of a resource or of a value of `type_name`; System values stay themselves."""
+        if context.__class__ is dict:
+            kind = NODE_TYPES[context.get("resourceType", self.type_name)]
+            if kind is None:
+                raise TypeError("Expected a resource of R4, or a type_name that says what this is")
+            return Node(context, kind)
+        kind = NODE_TYPES[self.type_name]
+        return context if context is None or kind is None else Node(context, kind)
 
     def _limit(self, error: BaseException) -> FhirPathLimitError:
         if isinstance(error, LimitReached):

@@ -20,7 +20,8 @@ from fhir_server.fhirpath.ast import (
     TypeSpecifier,
     Variable,
 )
-from fhir_server.fhirpath.code import EMPTY, FOCUS, Code, boolean, constant, single
+from fhir_server.fhirpath.chains import Chain
+from fhir_server.fhirpath.code import EMPTY, FOCUS, Code, Items, boolean, constant, single
 from fhir_server.fhirpath.environment import Environment
 from fhir_server.fhirpath.errors import (
     FhirPathEvaluationError,
@@ -29,6 +30,7 @@ from fhir_server.fhirpath.errors import (
 )
 from fhir_server.fhirpath.functions import FUNCTIONS
 from fhir_server.fhirpath.members import member, member_of
+from fhir_server.fhirpath.nodes import Node as Element
 from fhir_server.fhirpath.operators import arithmetic, equality, logic, membership, ordering, union
 from fhir_server.fhirpath.quantity import quantity
 from fhir_server.fhirpath.temporal import parse_date, parse_date_time, parse_time
@@ -132,10 +134,25 @@ class Compiler:
 
     def only(self, code: Code, node: Node) -> Scalar:
         """The System value of the only item, or None; more than one item is an error."""
-        one, items = code.one, code.items
+        one, items, chain = code.one, code.items, code.chain
         if one is not None:
             return lambda this, env: system(one(this, env))
+        if chain is not None:
+            return self._only_of_chain(chain, self._only_of_items(items, node))
+        return self._only_of_items(items, node)
 
+    def _only_of_chain(self, chain: Chain, otherwise: Scalar) -> Scalar:
+        def read(this: Any, env: Environment) -> Any:
+            plan = chain.plan(this.kind) if this.__class__ is Element else None
+            if plan is not None and plan.text:
+                found = plan.walk(this.value)
+                if len(found) == 1 and found[0].__class__ is str:
+                    return found[0]
+            return otherwise(this, env)
+
+        return read
+
+    def _only_of_items(self, items: Items, node: Node) -> Scalar:
         def read(this: Any, env: Environment) -> Any:
             found = items(this, env)
             if not found:
@@ -191,9 +208,9 @@ class Compiler:
         operator = node.operator
         if operator in ("and", "or", "xor", "implies"):
             return logic(operator, self.truth(node.left), self.truth(node.right))
-        left, right = self.code(node.left), self.code(node.right)
         if operator == "|":
-            return union(left, right)
+            return union([self.code(side) for side in _sides(node)])
+        left, right = self.code(node.left), self.code(node.right)
         if operator in ("=", "!=", "~", "!~"):
             return equality(operator, left, right, node)
         if operator in ORDERINGS:
@@ -231,6 +248,15 @@ class Compiler:
             return found[position] if position is not None and 0 <= position < len(found) else None
 
         return single(at)
+
+
+def _sides(node: Node) -> list[Node]:
+    """What a chain of `|` unites."""
+    sides = []
+    while isinstance(node, Binary) and node.operator == "|":
+        sides.append(node.right)
+        node = node.left
+    return [node, *reversed(sides)]
 
 
 def _type_name(specifier: TypeSpecifier) -> Member:

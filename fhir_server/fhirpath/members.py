@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fhir_server.fhirpath.code import Code
+from fhir_server.fhirpath.chains import Chain, chain_from
+from fhir_server.fhirpath.code import Code, Items, Present
 from fhir_server.fhirpath.environment import Environment
 from fhir_server.fhirpath.model import node_type
-from fhir_server.fhirpath.nodes import Node, elements, has_elements
+from fhir_server.fhirpath.nodes import Node, elements
 from fhir_server.fhirpath.typeinfo import TypeInfo
 
 
@@ -21,13 +22,8 @@ def member(name: str) -> Code:
         child = this.kind.children[name]
         return () if child is None else elements(this, child)
 
-    def present(this: Any, _env: Environment) -> bool:
-        if this.__class__ is not Node:
-            return bool(_of_system(this, name))
-        child = this.kind.children[name]
-        return child is not None and has_elements(this, child)
-
-    return Code(items, present=present)
+    chain = chain_from(name)
+    return Code(items, present=_present(chain, items), chain=chain)
 
 
 def member_of(source: Code, name: str) -> Code:
@@ -52,17 +48,23 @@ def member_of(source: Code, name: str) -> Code:
             env.charge()
             yield from of(parent, name)
 
-    def present(this: Any, env: Environment) -> bool:
-        for parent in from_items(this, env):
-            if parent.__class__ is Node:
-                child = parent.kind.children[name]
-                if child is not None and has_elements(parent, child):
-                    return True
-            elif _of_system(parent, name):
-                return True
-        return False
+    if source.chain is None:
+        return Code(items, iterate=iterate)
+    chain = source.chain.then(name)
+    return Code(items, iterate=iterate, present=_present(chain, items), chain=chain)
 
-    return Code(items, iterate=iterate, present=present)
+
+def _present(chain: Chain, items: Items) -> Present:
+    def present(this: Any, env: Environment) -> bool:
+        plan = chain.plan(this.kind) if this.__class__ is Node else None
+        if plan is None:
+            return bool(items(this, env))
+        for value in plan.walk(this.value):
+            if value is not None:
+                return True
+        return not plan.whole and bool(items(this, env))
+
+    return present
 
 
 def of(item: Any, name: str) -> Sequence[Any]:
@@ -80,7 +82,7 @@ def _type_member(name: str) -> Code:
     def items(this: Any, _env: Environment) -> Sequence[Any]:
         return (this,) if this.__class__ is Node and name in this.kind.bases else ()
 
-    return Code(items, one=one)
+    return Code(items, one=one, chain=chain_from(name))
 
 
 def _of_system(item: Any, name: str) -> Sequence[Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.fhirpath.numbers import bounded
@@ -164,11 +163,19 @@ def _ancestry(name: str) -> list[str]:
     return found
 
 
-@cache
-def _known(name: str) -> NodeType:
-    return NodeType(name, definitions().types[name])
+class _NodeTypes(dict[object, NodeType | None]):
+    """The types by name, made when they are first looked up."""
+
+    def __missing__(self, name: object) -> NodeType | None:
+        definition = definitions().types.get(name) if isinstance(name, str) else None
+        if definition is None:
+            return None
+        return self.setdefault(name, NodeType(definition.name, definition))
+
+
+NODE_TYPES = _NodeTypes()
 
 
 def node_type(name: object) -> NodeType | None:
     """The type of a name; None if R4 has no such type."""
-    return _known(name) if isinstance(name, str) and name in definitions().types else None
+    return NODE_TYPES[name] if name.__class__ is str else None

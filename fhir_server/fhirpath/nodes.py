@@ -1,6 +1,5 @@
 """Elements of resources as evaluation meets them: a value, its type, and where it stands."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.fhirpath.model import Child, NodeType, node_type
@@ -64,8 +63,8 @@ class Node:
 
 def root_node(value: Any, type_name: str | None = None) -> Node | None:
     """The node of a resource, or of a value whose type is given; None if R4 has no such type."""
-    stated = value.get("resourceType") if isinstance(value, dict) else None
-    kind = node_type(stated if stated is not None else type_name)
+    stated = value.get("resourceType") if value.__class__ is dict else None
+    kind = node_type(type_name if stated is None else stated)
     return None if kind is None else Node(value, kind)
 
 
@@ -90,30 +89,24 @@ def elements(node: Node, child: Child) -> "list[Node] | tuple[()]":
     return () if made is None else [made]
 
 
-def has_elements(node: Node, child: Child) -> bool:
-    """Whether `elements` gives any."""
-    value = node.extra if child.nested else node.value
-    if value.__class__ is not dict:
-        return False
-    if child.by_key is None and not child.primitive:
-        found = value.get(child.key)
-        if found.__class__ is dict and child.type is not None:
-            return True
-    return bool(elements(node, child))
-
-
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> list[Node]:
     """All elements of `node`, in the order in which the resource holds them."""
     value = node.extra if node.kind.primitive else node.value
     if value.__class__ is not dict:
-        return
+        return []
     by_key = node.kind.by_key()
-    for key in value:
+    found: list[Node] = []
+    for key, item in value.items():
         child = by_key.get(key)
-        if child is None and key[:1] == "_" and key[1:] not in value:
-            child = by_key.get(key[1:])
-        if child is not None:
-            yield from elements(node, child)
+        if child is None:
+            child = by_key.get(key[1:]) if key[:1] == "_" and key[1:] not in value else None
+            if child is None:
+                continue
+        if item.__class__ is str and child.primitive and child.type is not None:
+            found.append(Node(item, child.type, value.get(child.sibling), node, child))
+        else:
+            found += elements(node, child)
+    return found
 
 
 def _of_choice(

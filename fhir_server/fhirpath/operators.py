@@ -48,9 +48,15 @@ def equality(operator: str, left: Code, right: Code, node: Binary) -> Code:
 
 
 def _equals_text(left: Code, text: str, wanted: bool) -> Code:
-    items = left.items
+    items, chain = left.items, left.chain
 
     def compared(this: Any, env: Environment) -> bool | None:
+        if chain is not None and this.__class__ is Node:
+            plan = chain.plan(this.kind)
+            if plan is not None and plan.text:
+                values = plan.walk(this.value)
+                if len(values) == 1 and values[0].__class__ is str:
+                    return (values[0] == text) is wanted
         found = items(this, env)
         if not found:
             return None
@@ -104,20 +110,23 @@ def arithmetic(compiler: "Compiler", node: Binary, left: Code, right: Code) -> C
     return single(calculated)
 
 
-def union(left: Code, right: Code) -> Code:
-    """`|`: both sides without what is equal (N1 section 6.4.1)."""
-    ours, theirs = left.items, right.items
+def union(sides: Sequence[Code]) -> Code:
+    """`|`: all sides without what is equal (N1 section 6.4.1)."""
+    items_of = [side.items for side in sides]
+    presents = [side.present for side in sides]
 
     def items(this: Any, env: Environment) -> Sequence[Any]:
-        found, other = ours(this, env), theirs(this, env)
-        if not other and len(found) < 2:
-            return found
-        if not found and len(other) < 2:
-            return other
-        return distinct((*found, *other), env)
+        found: Sequence[Any] = ()
+        for side in items_of:
+            more = side(this, env)
+            if more:
+                found = (*found, *more) if found else more
+        return found if len(found) < 2 else distinct(found, env)
 
-    has_left, has_right = left.present, right.present
-    return Code(items, present=lambda this, env: has_left(this, env) or has_right(this, env))
+    def present(this: Any, env: Environment) -> bool:
+        return any(has(this, env) for has in presents)
+
+    return Code(items, present=present)
 
 
 def membership(compiler: "Compiler", node: Binary, left: Code, right: Code) -> Code:

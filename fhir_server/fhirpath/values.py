@@ -1,6 +1,6 @@
 """Items of collections as System values, and what makes two of them the same (N1 section 6.1)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from fhir_server.fhirpath.temporal import FhirDate, FhirDateTime, FhirTime, comp
 from fhir_server.fhirpath.typeinfo import TypeInfo
 
 Items = Sequence[Any]
+_FEW = 8
 
 # Values of different kinds are never equal; Date and DateTime, Integer and Decimal are one kind.
 _KIND: dict[type, str] = {
@@ -168,6 +169,8 @@ def _folded(text: str) -> str:
 
 def identity(item: Any) -> Any:
     """What two items share exactly if `=` says true; can be a key."""
+    if item.__class__ is Node and item.kind.text and item.value.__class__ is str:
+        return ("string", item.value)
     value = system(item)
     if value is None:
         return ("none", _frozen(item.extra))
@@ -181,8 +184,10 @@ def identity(item: Any) -> Any:
     return (kind, value)
 
 
-def distinct(items: Iterable[Any], environment: Environment) -> list[Any]:
+def distinct(items: Sequence[Any], environment: Environment) -> list[Any]:
     """The items without those that equal an earlier one."""
+    if len(items) <= _FEW:
+        return _few_distinct(items, environment)
     known = set()
     found = []
     for item in items:
@@ -192,6 +197,25 @@ def distinct(items: Iterable[Any], environment: Environment) -> list[Any]:
             known.add(key)
             found.append(item)
     return found
+
+
+def _few_distinct(items: Sequence[Any], environment: Environment) -> list[Any]:
+    """The same, without making keys of whole elements, which mostly differ at once."""
+    environment.charge(len(items))
+    found: list[Any] = []
+    for item in items:
+        if not any(_same(item, other) for other in found):
+            found.append(item)
+    return found
+
+
+def _same(left: Any, right: Any) -> bool:
+    if left.__class__ is Node and right.__class__ is Node and left.value != right.value:
+        if left.kind.convert is None or right.kind.convert is None:
+            return False
+        if left.kind.text and right.kind.text:
+            return False
+    return bool(identity(left) == identity(right))
 
 
 def _frozen(value: Any) -> Any:

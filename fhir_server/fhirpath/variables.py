@@ -19,7 +19,7 @@ _PREFIXES = {
     "vs-": "http://hl7.org/fhir/ValueSet/",
     "ext-": "http://hl7.org/fhir/StructureDefinition/",
 }
-_SYSTEM = (bool, int, Decimal, str, Temporal, Quantity)
+_ITEMS = (Node, bool, int, Decimal, str, Temporal, Quantity)
 
 
 def external(compiler: "Compiler", node: ExternalConstant) -> Code:
@@ -52,7 +52,7 @@ def items_of(value: Any) -> Sequence[Any]:
 
 
 def _item(value: Any) -> Any:
-    if isinstance(value, Node | _SYSTEM):
+    if isinstance(value, _ITEMS):
         return value
     node = root_node(value)
     if node is None:

@@ -93,7 +93,7 @@ def _exclude(compiler: "Compiler", call: Call, source: Code) -> Code:
 
 
 def _union(compiler: "Compiler", call: Call, source: Code) -> Code:
-    return union(source, compiler.code(call.arguments[0]))
+    return union([source, compiler.code(call.arguments[0])])
 
 
 def _combine(compiler: "Compiler", call: Call, source: Code) -> Code:

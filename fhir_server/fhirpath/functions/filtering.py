@@ -106,37 +106,36 @@ def _aggregate(compiler: "Compiler", call: Call, source: Code) -> Code:
     return Code(items)
 
 
-def _all_children(compiler: "Compiler", call: Call, source: Code) -> Code:
-    del compiler, call
-    return _tree(source, deep=False)
-
-
-def _descendants(compiler: "Compiler", call: Call, source: Code) -> Code:
-    del compiler, call
-    return _tree(source, deep=True)
-
-
-def _tree(source: Code, *, deep: bool) -> Code:
+def _children(_compiler: "Compiler", _call: Call, source: Code) -> Code:
     def iterate(this: Any, env: Environment) -> Iterator[Any]:
-        for item in source.items(this, env):
-            # Depth first with a stack of its own: resources may be nested deeply.
-            waiting = [children(item)] if item.__class__ is Node else []
-            while waiting:
-                node = next(waiting[-1], None)
-                if node is None:
-                    waiting.pop()
-                    continue
-                env.charge()
-                yield node
-                if deep:
-                    waiting.append(children(node))
+        for item in source.iterate(this, env):
+            if item.__class__ is Node:
+                found = children(item)
+                env.charge(len(found))
+                yield from found
+
+    return Code(lambda this, env: list(iterate(this, env)), iterate=iterate)
+
+
+def _descendants(_compiler: "Compiler", _call: Call, source: Code) -> Code:
+    def iterate(this: Any, env: Environment) -> Iterator[Any]:
+        level: Sequence[Any] = source.items(this, env)
+        while level:
+            below: list[Node] = []
+            for item in level:
+                if item.__class__ is Node and (item.extra is not None or not item.kind.primitive):
+                    found = children(item)
+                    env.charge(len(found))
+                    below += found
+            yield from below
+            level = below
 
     return Code(lambda this, env: list(iterate(this, env)), iterate=iterate)
 
 
 FUNCTIONS = {
     "aggregate": Function(1, 2, _aggregate),
-    "children": Function(0, 0, _all_children),
+    "children": Function(0, 0, _children),
     "descendants": Function(0, 0, _descendants),
     "repeat": Function(1, 1, _repeat),
     "select": Function(1, 1, _select),

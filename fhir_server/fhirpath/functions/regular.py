@@ -1,4 +1,4 @@
-"""Regular expressions, bounded in time (N1 section 5.6)."""
+"""Functions that take regular expressions (N1 section 5.6)."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -6,28 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import regex
 
-from fhir_server.fhirpath.ast import Call
+from fhir_server.fhirpath.ast import Call, Literal
 from fhir_server.fhirpath.code import Code, single
 from fhir_server.fhirpath.environment import MAX_TEXT, Environment, LimitReached
 from fhir_server.fhirpath.functions.registry import STRING, Function
+from fhir_server.fhirpath.patterns import SHORT, PatternRefused, compiled, simple
 
 if TYPE_CHECKING:
     from fhir_server.fhirpath.engine import Compiler
 
 _SECONDS = 0.5
-_LONGEST = 1_000
 
 # Takes the pattern, the text, further arguments and a time limit.
 Use = Callable[..., Any]
 
 
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> regex.Pattern[str]:
-    return regex.compile(pattern, regex.DOTALL | regex.VERSION0)
-
-
 def _function(use: Use, arguments: int) -> Function:
-    def compiled(compiler: "Compiler", call: Call, source: Code) -> Code:
+    def compile_call(compiler: "Compiler", call: Call, source: Code) -> Code:
         readers = [
             compiler.scalar(code, node, STRING.types, STRING.wanted)
             for code, node in (
@@ -41,26 +36,41 @@ def _function(use: Use, arguments: int) -> Function:
             if None in values:
                 return None
             text, pattern, *rest = values
-            if len(pattern) > _LONGEST:
-                problem = f"A regular expression may have {_LONGEST} characters"
-                raise compiler.fault(call, f"{problem} but this one has {len(pattern)}")
             try:
-                return use(_compiled(pattern), text, *rest, min(_SECONDS, env.remaining()))
-            except regex.error as error:
-                problem = f"'{pattern}' is not a regular expression: {error}"
-                raise compiler.fault(call, problem) from None
-            except (IndexError, OverflowError, RecursionError, MemoryError) as error:
-                raise compiler.fault(call, f"'{pattern}' cannot be used: {error}") from None
+                return use(compiled(pattern), text, *rest, min(_SECONDS, env.remaining()))
+            except PatternRefused as refused:
+                raise compiler.fault(call, f"{call.name}(): {refused}") from None
             except TimeoutError:
                 raise LimitReached("A regular expression took too long") from None
+            except (regex.error, IndexError) as error:
+                problem = f"{call.name}() cannot put in '{rest[0]}': {error}"
+                raise compiler.fault(call, problem) from None
 
         return single(one)
 
-    return Function(arguments, arguments, compiled)
+    return Function(arguments, arguments, compile_call)
 
 
 def _matches(pattern: regex.Pattern[str], text: str, seconds: float) -> bool:
     return pattern.search(text, timeout=seconds) is not None
+
+
+def _matches_quickly(compiler: "Compiler", call: Call, source: Code) -> Code:
+    """`matches` with a literal pattern, the usual case."""
+    general = _MATCHES.compile(compiler, call, source)
+    argument = call.arguments[0]
+    quick = simple(str(argument.value)) if isinstance(argument, Literal) else None
+    if quick is None or general.one is None:
+        return general
+    search, otherwise, only = quick.search, general.one, compiler.only(source, call)
+
+    def one(this: Any, env: Environment) -> Any:
+        text = only(this, env)
+        if text.__class__ is str and len(text) <= SHORT:
+            return search(text) is not None
+        return otherwise(this, env)
+
+    return single(one)
 
 
 def _matches_full(pattern: regex.Pattern[str], text: str, seconds: float) -> bool:
@@ -82,8 +92,10 @@ def _template(substitution: str) -> str:
     return regex.sub(r"\$(?:(\d+)|\{(\w+)\})", lambda m: rf"\g<{m[1] or m[2]}>", escaped)
 
 
+_MATCHES = _function(_matches, 1)
+
 FUNCTIONS = {
-    "matches": _function(_matches, 1),
+    "matches": Function(1, 1, _matches_quickly),
     "matchesFull": _function(_matches_full, 1),
     "replaceMatches": _function(_replace, 2),
 }
