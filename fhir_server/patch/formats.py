@@ -11,6 +11,7 @@ from fhir_server.patch.json_patch import read_json_patch
 from fhir_server.patch.merge_patch import read_merge_patch
 from fhir_server.patch.problems import Patch, PatchFailed
 from fhir_server.patch.remains import without_empty
+from fhir_server.patch.xml_patch import read_xml_patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class PatchFormat:
 PATCH_FORMATS: tuple[PatchFormat, ...] = (
     PatchFormat("JSON Patch", ("application/json-patch+json",), read_json_patch),
     PatchFormat("JSON merge patch", ("application/merge-patch+json",), read_merge_patch),
+    PatchFormat("XML Patch", ("application/xml-patch+xml",), read_xml_patch),
 )
 
 _BY_MEDIA_TYPE = {name: item for item in PATCH_FORMATS for name in item.media_types}

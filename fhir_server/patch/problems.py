@@ -1,5 +1,6 @@
 """What a patch is, and the refusals that patches of all formats share."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from fhir_server.outcome import Invalid, Issue, Refusal
 Patch = Callable[[dict[str, Any]], Any]
 
 MOST_OPERATIONS = 5000
+MOST_SECONDS = 5.0
 
 
 class PatchFailed(Refusal):
@@ -36,4 +38,14 @@ def check_number(operations: int) -> None:
     """Raises a 413 `Refusal` for more operations than are taken in one patch."""
     if operations > MOST_OPERATIONS:
         text = f"The patch has {operations} operations; at most {MOST_OPERATIONS} are taken"
+        raise Refusal(Issue("too-costly", text), status=413)
+
+
+def check_time(started: float, index: int) -> None:
+    """Raises a 413 `Refusal` when a patch has worked for too long before operation `index`.
+
+    started: as `time.monotonic` told it.
+    """
+    if time.monotonic() - started > MOST_SECONDS:
+        text = f"Operation {index}: the patch takes longer than {MOST_SECONDS:g} seconds"
         raise Refusal(Issue("too-costly", text), status=413)

@@ -313,3 +313,21 @@ async def test_a_patch_and_another_write_of_one_identity_overlap(
 async def test_the_capability_statement_lists_the_formats(client: httpx.AsyncClient) -> None:
     statement = resource_of(await client.get("metadata"))
     assert {JSON_PATCH, MERGE_PATCH} <= set(statement["patchFormat"])
+
+
+async def test_an_xml_patch_changes_the_xml_form(client: httpx.AsyncClient) -> None:
+    await stored(client, "xml", birthDate="1974")
+    headers = {"Content-Type": "application/xml-patch+xml"}
+    body = (
+        b'<diff xmlns:f="http://hl7.org/fhir">'
+        b'<replace sel="f:Patient/f:birthDate/@value">1975</replace></diff>'
+    )
+    answer = await client.patch("Patient/xml", content=body, headers=headers)
+    assert resource_of(answer)["birthDate"] == "1975"
+    assert resource_of(answer)["meta"]["versionId"] == "2"
+    again = await client.patch("Patient/xml", content=body, headers=headers)
+    assert resource_of(again)["meta"]["versionId"] == "2"
+    data = b64encode(body.replace(b"1975", b"1976")).decode()
+    holder = {"resourceType": "Binary", "contentType": headers["Content-Type"], "data": data}
+    answers = await send(client, "transaction", entry("PATCH", "Patient/xml", holder))
+    assert answers[0]["resource"]["birthDate"] == "1976"
