@@ -72,7 +72,9 @@ class FhirApplication:
             async with asyncio.timeout(self._settings.timeout):
                 await exchange.carry_out()
         except ClientGone:
-            return
+            # Who broke off does not read this, who framed the body wrongly does.
+            text = "The request's body ends too soon, or is not framed as HTTP wants it"
+            await exchange.refuse(Invalid(Issue("incomplete", text)))
         except Refusal as refusal:
             await exchange.refuse(refusal)
         except TimeoutError:

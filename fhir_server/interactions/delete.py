@@ -5,7 +5,7 @@ from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
-from fhir_server.interactions.update import ATTEMPTS, check_preconditions
+from fhir_server.interactions.update import ATTEMPTS, check_id, check_preconditions
 from fhir_server.interactions.writing import deletion
 from fhir_server.outcome import Conflict, Issue
 from fhir_server.storage import resources
@@ -17,6 +17,7 @@ async def delete(engine: Engine, ctx: Context, request: Request) -> Result:
 
     What is deleted already, or never was, stays as it is and answers the same.
     """
+    check_id(request.id)
     async with engine.store.connection() as connection:
         return await _store_deletion(engine, ctx, connection, request)
 

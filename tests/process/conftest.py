@@ -5,8 +5,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
+import psutil  # type: ignore[import-untyped]
 import pytest
+
+from fhir_server.settings import MEBIBYTE
+from tests.conftest import RunningServer, running_server
 
 
 @pytest.fixture
@@ -20,3 +26,34 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 def postmaster(directory: Path) -> int:
     """The process id of the embedded PostgreSQL."""
     return int((directory / "data" / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with low limits, shared by the tests of hostile input."""
+    directory = tmp_path_factory.mktemp("hostile")
+    limits = ["--max-body-bytes", str(8 * MEBIBYTE), "--request-timeout", "30"]
+    with running_server(directory, *limits) as found:
+        yield found
+
+
+@pytest.fixture
+def unharmed(server: RunningServer) -> Iterator[None]:
+    """Nothing is stored by the test, no worker dies, and the server still answers well."""
+    before, workers, logged = _newest(server), _workers(server), len(server.log.read_text())
+    yield
+    assert _newest(server) == before
+    assert _workers(server) == workers
+    since = server.log.read_text()[logged:]
+    assert '"level": "ERROR"' not in since, since
+    assert "Traceback" not in since, since
+
+
+def _newest(server: RunningServer) -> Any:
+    """The last version that was stored, of whatever."""
+    answer = httpx.get(f"{server.base_url}/_history?_count=1", timeout=10)
+    return answer.raise_for_status().json().get("entry")
+
+
+def _workers(server: RunningServer) -> list[int]:
+    return [worker.pid for worker in psutil.Process(server.process.pid).children()]
