@@ -1,7 +1,7 @@
 """Compiles FHIRPath to closures, with types worked out beforehand (R4 fhirpath.html).
 
-Because the type of every step is known, a step is one dictionary look-up: `value as Quantity` reads
-`valueQuantity`. What the compiler cannot do exactly it refuses, by name and position.
+For search, where every expression is evaluated on every resource that is written. Because the type
+of every step is known, a step is one dictionary look-up: `value as Quantity` reads `valueQuantity`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,6 +24,7 @@ from fhir_server.fhirpath.ast import (
 )
 from fhir_server.fhirpath.branches import Branch, Evaluate, computed
 from fhir_server.fhirpath.errors import UnsupportedExpression
+from fhir_server.fhirpath.general_branches import general_branches
 from fhir_server.fhirpath.parser import parse
 from fhir_server.fhirpath.references import target_type
 from fhir_server.fhirpath.static_functions import FUNCTIONS, Branches
@@ -73,8 +74,17 @@ def compile_expression(source: str, type_name: str) -> Expression:
     """Compile `source` for inputs of a type: a resource, data type or backbone element.
 
     Raises `FhirPathSyntaxError` for bad syntax and `UnsupportedExpression` for what is unknown or
-    not supported, with the position. Parts that can hold no input of this type compile to nothing.
+    has no certain type, with the position. Parts that can hold no input of this type compile to
+    nothing. What cannot be compiled to look-ups is evaluated by the general engine.
     """
+    try:
+        return compile_to_lookups(source, type_name)
+    except UnsupportedExpression:
+        return Expression(source, type_name, general_branches(source, type_name))
+
+
+def compile_to_lookups(source: str, type_name: str) -> Expression:
+    """Like `compile_expression`, but refuses what needs the general engine."""
     compiler = Compiler(source, definitions())
     return Expression(source, type_name, compiler.branches(parse(source), Branch(type_name)))
 

@@ -49,6 +49,8 @@ _PRECEDENCE = {
 _LOOSEST = 1
 # Keywords the grammar also accepts as names of elements and functions.
 _SOFT_KEYWORDS = frozenset({"as", "contains", "in", "is"})
+# A name after a dot too, where no operator can stand: FHIR writes Patient.text.div.
+_NARRATIVE = "div"
 _KEYWORDS = (
     frozenset(operator for operator in _PRECEDENCE if operator.isalpha()) - _SOFT_KEYWORDS
 ) | {"true", "false"}
@@ -238,9 +240,11 @@ class _Parser:
                 raise self._expected("the name of an element or function after '.'")
             self._next += 1
             return Variable(token.position, token.text)
-        name = self._identifier(
-            "an expression" if source is None else "the name of an element or function after '.'"
-        )
+        if source is not None and token.kind is TokenKind.IDENTIFIER and token.text == _NARRATIVE:
+            name = self._take()
+        else:
+            expected = "the name of an element or function after '.'" if source else "an expression"
+            name = self._identifier(expected)
         if not self._at("("):
             return Member(name.position, source, name.text)
         self._next += 1

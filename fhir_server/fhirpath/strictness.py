@@ -64,10 +64,22 @@ def check(source: str, tree: Node, type_name: str) -> None:
     _Checker(source, type_name).shape(tree, Shape(frozenset({type_name})))
 
 
+def types_of(source: str, tree: Node, type_name: str) -> frozenset[str] | None:
+    """The types that the values of an expression may have; None if they cannot be told.
+
+    Parts that are for other types are taken as empty. Raises `FhirPathTypeError` as `check` does.
+    """
+    checker = _Checker(source, type_name, foreign=True)
+    return checker.shape(tree, Shape(frozenset({type_name}))).types
+
+
 class _Checker:
-    def __init__(self, source: str, type_name: str) -> None:
+    """Works out shapes; `foreign` is whether paths from other types are empty, not wrong."""
+
+    def __init__(self, source: str, type_name: str, *, foreign: bool = False) -> None:
         self._source = source
         self._root = type_name
+        self._foreign = foreign
         self._known = definitions()
 
     def shape(self, node: Node, focus: Shape) -> Shape:
@@ -118,7 +130,7 @@ class _Checker:
         is_a = self._known.is_a
         fitting = {name for name in focus.types if is_a(name, node.name)}
         fitting |= {node.name for name in focus.types if is_a(node.name, name)}
-        if not fitting:
+        if not fitting and not self._foreign:
             raise self._refuse(node, f"Expected {_listed(focus.types)} but found {node.name}")
         return replace(focus, types=frozenset(fitting))
 
@@ -135,7 +147,7 @@ class _Checker:
                 found.update(codes)
             elif name in _OPEN or name == "System.TypeInfo":
                 certain = False
-        if not found and certain:
+        if not found and certain and source.types:
             types = _listed(source.types)
             raise self._refuse(node, f"There is no element '{node.name}' in {types}")
         return Shape(frozenset(found) if certain else None, source.ordered)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conformance import examples, score, synthea, xml_examples
+from tests.conformance import examples, fhirpath, invariants, score, synthea, xml_examples
 from tests.conftest import running_server
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,8 @@ def scores(suites: Path) -> list[score.Score]:
             found = _timed("synthea", lambda: synthea.run(base_url, suites / "synthea", workplace))
             found += _timed("official examples", lambda: examples.run(base_url, package))
         found += _timed("XML", lambda: xml_examples.run(package))
+        found += _timed("FHIRPath", lambda: fhirpath.run(suites))
+        found += _timed("invariants", lambda: invariants.run(package))
         return found
 
 

@@ -13,7 +13,8 @@ _LITERALS = (
     "'2015'", "'a*'", "'(a+)+$'", "'[A-Z]'", "'x\\u0000y'", "@2015", "@2015-02-30", "@2015-02-28",
     "@2015-02-28T10:30:00.123+10:00", "@T10:30", "@9999-12-31", "@0001-01-01T00:00:00Z", "4 days",
     "1 'mg'", "2 'g/(m.s)'", "1 year", "1 '[pH]'", "3 'nonsense'", "99999999999999999999.5",
-    "%ucum", "%resource", "%context", "%rootResource", "%unknown", "%`vs-x`", "$this", "$index", "$total",
+    "%ucum", "%resource", "%context", "%rootResource", "%unknown", "%`vs-x`",
+    "$this", "$index", "$total",
 )  # fmt: skip
 _BINARY = (
     "=", "!=", "~", "!~", "<", ">", "<=", ">=", "|", "+", "-", "*", "/", "&", "and", "or", "xor",

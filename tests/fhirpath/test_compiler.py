@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir_server.fhirpath.compiler import compile_expression
+from fhir_server.fhirpath.compiler import compile_expression, compile_to_lookups
 from fhir_server.fhirpath.errors import UnsupportedExpression
 
 PATIENT: dict[str, Any] = {
@@ -236,11 +236,11 @@ def test_a_resource_of_any_type_is_tested_by_its_name() -> None:
         ("Patient.birthDate.value", 18, "'value' of a primitive"),
     ],
 )
-def test_what_is_not_known_or_not_supported_is_refused_by_position(
+def test_what_no_lookups_can_do_is_refused_by_position(
     source: str, position: int, problem: str
 ) -> None:
     with pytest.raises(UnsupportedExpression) as refused:
-        compile_expression(source, "Patient")
+        compile_to_lookups(source, "Patient")
     assert refused.value.position == position
     assert problem in refused.value.problem
 

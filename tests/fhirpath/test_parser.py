@@ -101,6 +101,7 @@ def test_a_path_is_read_from_left_to_right(source: str, tree: Node) -> None:
         ("a - b - c", "(a - b) - c"),
         ("a & b + c", "(a & b) + c"),
         ("a div b mod c", "(a div b) mod c"),
+        ("text.div div a", "(text.`div`) div a"),
         ("-a * b", "(-a) * b"),
         ("-a.b", "-(a.b)"),
         ("a implies b implies c", "(a implies b) implies c"),
