@@ -12,7 +12,7 @@ _ANSWER = {name: {"schema": schema} for name, schema in _RESOURCE.items()}
 _BODIES: dict[str, dict[str, dict[str, Any]]] = {
     "resource": _RESOURCE,
     "form": {FORM: {"type": "object"}},
-    "patch": {name: {} for item in PATCH_FORMATS for name in item.media_types},
+    "patch": {item.media_types[0]: {} for item in PATCH_FORMATS},
 }
 _PARAMETERS = {
     "[type]": ("type", "A resource type, such as Patient."),

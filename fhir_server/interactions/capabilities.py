@@ -41,7 +41,7 @@ def _statement(engine: Engine, base_url: str) -> bytes:
         "implementation": {"description": "HL7 FHIR R4 server on PostgreSQL", "url": base_url},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
-        "patchFormat": [name for item in PATCH_FORMATS for name in item.media_types],
+        "patchFormat": [item.media_types[0] for item in PATCH_FORMATS],
         "rest": [
             {
                 "mode": "server",

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.outcome import Invalid, Issue, Refusal
+from fhir_server.patch.fhirpath_patch import (
+    fhirpath_patch,
+    read_fhirpath_json,
+    read_fhirpath_xml,
+)
 from fhir_server.patch.json_patch import read_json_patch
 from fhir_server.patch.merge_patch import read_merge_patch
 from fhir_server.patch.problems import Patch, PatchFailed
@@ -31,6 +36,16 @@ PATCH_FORMATS: tuple[PatchFormat, ...] = (
     PatchFormat("JSON Patch", ("application/json-patch+json",), read_json_patch),
     PatchFormat("JSON merge patch", ("application/merge-patch+json",), read_merge_patch),
     PatchFormat("XML Patch", ("application/xml-patch+xml",), read_xml_patch),
+    PatchFormat(
+        "FHIRPath Patch",
+        ("application/fhir+json", "application/json", "text/json", "application/json+fhir"),
+        read_fhirpath_json,
+    ),
+    PatchFormat(
+        "FHIRPath Patch in XML",
+        ("application/fhir+xml", "application/xml", "text/xml", "application/xml+fhir"),
+        read_fhirpath_xml,
+    ),
 )
 
 _BY_MEDIA_TYPE = {name: item for item in PATCH_FORMATS for name in item.media_types}
@@ -52,12 +67,16 @@ def patch_format(media_type: str) -> PatchFormat:
 
 
 def parse_patch(media_type: str, data: bytes) -> Patch:
-    """The patch in a document; what it leaves empty is left out, and identity is kept.
+    """The patch in a document.
 
     Raises `Invalid` for a malformed document. The patch raises `PatchFailed` when it cannot be
     applied.
     """
-    apply = patch_format(media_type).read(data)
+    return _kept(patch_format(media_type).read(data))
+
+
+def _kept(apply: Patch) -> Patch:
+    """The patch with what all formats share: nothing empty remains, and identity stays."""
 
     def patch(resource: dict[str, Any]) -> dict[str, Any]:
         type_, id_ = resource["resourceType"], resource["id"]
@@ -79,13 +98,19 @@ def _check_kept(type_: str, name: str, value: str, result: dict[str, Any]) -> No
         raise PatchFailed(Issue("business-rule", text, f"{type_}.{name}"))
 
 
+_HOLDERS = f"A PATCH needs Parameters, or a Binary that holds one of {ACCEPT_PATCH}"
+
+
 def patch_in_bundle(resource: Any) -> Patch:
     """The patch that an entry of a batch or transaction holds (R4 http.html#patch).
 
-    A Binary whose contentType is a patch format's. Raises `Invalid` for anything else.
+    Parameters, or a Binary whose contentType is a patch format's. Raises `Invalid` for anything
+    else.
     """
+    if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
+        return _kept(fhirpath_patch(resource))
     if not isinstance(resource, dict) or resource.get("resourceType") != "Binary":
-        raise Invalid(Issue("invalid", f"A PATCH needs a Binary that holds one of {ACCEPT_PATCH}"))
+        raise Invalid(Issue("invalid", _HOLDERS))
     content_type, data = resource.get("contentType"), resource.get("data")
     if not isinstance(content_type, str) or not isinstance(data, str):
         text = "The Binary of a PATCH needs contentType and data"

@@ -157,7 +157,7 @@ async def test_nothing_to_patch_is_404_and_deleted_is_410(client: httpx.AsyncCli
     assert answer.headers["etag"] == 'W/"2"'
 
 
-@pytest.mark.parametrize("name", ["application/json", "text/plain", "application/xml", ""])
+@pytest.mark.parametrize("name", ["application/x-www-form-urlencoded", "text/plain", "json", ""])
 async def test_another_media_type_is_415_and_told_what_is_taken(
     client: httpx.AsyncClient, name: str
 ) -> None:
@@ -331,3 +331,68 @@ async def test_an_xml_patch_changes_the_xml_form(client: httpx.AsyncClient) -> N
     holder = {"resourceType": "Binary", "contentType": headers["Content-Type"], "data": data}
     answers = await send(client, "transaction", entry("PATCH", "Patient/xml", holder))
     assert answers[0]["resource"]["birthDate"] == "1976"
+
+
+DELETE_NAME = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "delete"},
+                {"name": "path", "valueString": "Patient.birthDate"},
+            ],
+        }
+    ],
+}
+
+
+async def test_a_fhirpath_patch_comes_in_json_and_in_xml(client: httpx.AsyncClient) -> None:
+    await stored(client, "fhirpath", birthDate="1974")
+    answer = await client.patch("Patient/fhirpath", json=DELETE_NAME)
+    assert "birthDate" not in resource_of(answer)
+    await stored(client, "inxml", birthDate="1974")
+    body = (
+        b'<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="operation"/>'
+        b'<part><name value="type"/><valueCode value="delete"/></part>'
+        b'<part><name value="path"/><valueString value="Patient.birthDate"/></part>'
+        b"</parameter></Parameters>"
+    )
+    headers = {"Content-Type": "application/fhir+xml"}
+    answer = await client.patch("Patient/inxml", content=body, headers=headers)
+    assert "birthDate" not in resource_of(answer)
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_a_bundle_holds_a_fhirpath_patch_as_parameters(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    id_ = f"parameters-{kind}"
+    await stored(client, id_, birthDate="1974")
+    answers = await send(client, kind, entry("PATCH", f"Patient/{id_}", DELETE_NAME))
+    assert "birthDate" not in answers[0]["resource"]
+
+
+async def test_a_fhirpath_patch_in_a_transaction_refers_to_its_entries(
+    client: httpx.AsyncClient,
+) -> None:
+    await stored(client, "refers")
+    parts = [
+        {"name": "type", "valueCode": "add"},
+        {"name": "path", "valueString": "Patient"},
+        {"name": "name", "valueString": "generalPractitioner"},
+        {"name": "value", "valueReference": {"reference": urn(2)}},
+    ]
+    parameters = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "operation", "part": parts}],
+    }
+    answers = await send(
+        client,
+        "transaction",
+        entry("PATCH", "Patient/refers", parameters),
+        entry("POST", "Practitioner", {"resourceType": "Practitioner"}, urn(2)),
+    )
+    made = answers[1]["resource"]["id"]
+    found = answers[0]["resource"]["generalPractitioner"]
+    assert found == [{"reference": f"Practitioner/{made}"}]
