@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conformance import examples, fhirpath, invariants, score, synthea, xml_examples
+from tests.conformance import examples, fhirpath, invariants, patches, score, synthea, xml_examples
 from tests.conftest import running_server
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +36,7 @@ def scores(suites: Path) -> list[score.Score]:
             # Synthea first: its counts are then the server's whole content.
             found = _timed("synthea", lambda: synthea.run(base_url, suites / "synthea", workplace))
             found += _timed("official examples", lambda: examples.run(base_url, package))
+            found += _timed("patches", lambda: patches.run(base_url, suites))
         found += _timed("XML", lambda: xml_examples.run(package))
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))
         found += _timed("invariants", lambda: invariants.run(package))
