@@ -3,8 +3,9 @@
 usage: python -m benchmarks.fhirpath DIRECTORY [--every N]
 
 DIRECTORY holds resources as JSON files, such as the official examples, which
-scripts/fetch-definitions brings. Expressions are the search parameters of R4 and its invariants; each is compiled beforehand
-by both engines and evaluated on every resource of its type. Compared is the time of a whole pass.
+scripts/fetch-definitions brings. Expressions are the search parameters of R4 and its invariants;
+each is compiled beforehand by both engines and evaluated on every resource of its type. Compared is
+the time of a whole pass.
 """
 
 import argparse

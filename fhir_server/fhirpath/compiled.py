@@ -7,7 +7,11 @@ from typing import Any
 from fhir_server.fhirpath.code import boolean
 from fhir_server.fhirpath.engine import Compiler
 from fhir_server.fhirpath.environment import Environment, LimitReached, Resolver, Services
-from fhir_server.fhirpath.errors import FhirPathEvaluationError, FhirPathLimitError
+from fhir_server.fhirpath.errors import (
+    FhirPathEvaluationError,
+    FhirPathLimitError,
+    FhirPathSyntaxError,
+)
 from fhir_server.fhirpath.model import NODE_TYPES, node_type
 from fhir_server.fhirpath.nodes import Node
 from fhir_server.fhirpath.parser import parse
@@ -26,12 +30,15 @@ class Compiled:
     def __init__(self, source: str, type_name: str | None, as_filters: bool) -> None:
         self.source = source
         self.type_name = type_name
-        tree = parse(source)
-        compiler = Compiler(source, as_filters=as_filters)
-        code = compiler.code(tree)
+        try:
+            tree = parse(source)
+            code = Compiler(source, as_filters=as_filters).code(tree)
+            if type_name is not None:
+                check(source, tree, type_name)
+        except RecursionError:
+            # How deep is too deep depends on who calls.
+            raise FhirPathSyntaxError(source, 0, "The expression is nested too deeply") from None
         self._items, self._one, self._chain = code.items, code.one, code.chain
-        if type_name is not None:
-            check(source, tree, type_name)
 
     def __repr__(self) -> str:
         return f"<FHIRPath {self.source!r}>"

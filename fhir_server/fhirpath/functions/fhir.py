@@ -33,6 +33,11 @@ def _extension(compiler: "Compiler", call: Call, source: Code) -> Code:
     return Code(items)
 
 
+def _has_extension(compiler: "Compiler", call: Call, source: Code) -> Code:
+    # R4 does not define it, but its search parameter QuestionnaireResponse-item-subject calls it.
+    return single(_extension(compiler, call, source).present)
+
+
 def _has_value(_compiler: "Compiler", _call: Call, source: Code) -> Code:
     def one(this: Any, env: Environment) -> bool:
         items = source.items(this, env)
@@ -145,6 +150,7 @@ FUNCTIONS = {
     "elementDefinition": _refused(_PROFILES),
     "extension": Function(1, 1, _extension),
     "getValue": Function(0, 0, _get_value),
+    "hasExtension": Function(1, 1, _has_extension),
     "hasValue": Function(0, 0, _has_value),
     "htmlChecks": Function(0, 0, _html_checks),
     "memberOf": _asked("member_of"),
