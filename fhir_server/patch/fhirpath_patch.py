@@ -107,6 +107,8 @@ def _apply(operations: list[Operation], resource: dict[str, Any]) -> dict[str, A
         except (NotPossible, fhirpath.FhirPathError) as error:
             told = f"{operation['type']} {operation['path'][:200]!r}: {error}"
             raise operation_failed(index, told) from None
+        except RecursionError:
+            raise operation_failed(index, "the value is nested too deeply") from None
     return resource
 
 

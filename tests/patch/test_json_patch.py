@@ -104,6 +104,50 @@ def test_what_cannot_be_applied_fails_with_the_index_of_its_operation(
 @pytest.mark.parametrize(
     ("operation", "told"),
     [
+        (
+            {"op": "test", "path": "/name/0/family", "value": 1},
+            "test '/name/0/family': it is \"Chalmers\"; expected 1",
+        ),
+        (
+            {"op": "test", "path": "/name/1/family", "value": 1},
+            "test '/name/1/family': there is no '/name/1'",
+        ),
+        ({"op": "remove", "path": "/active/x"}, "remove '/active/x': there is no '/active/x'"),
+        (
+            {"op": "add", "path": "/contact/0/gender", "value": "male"},
+            "add '/contact/0/gender': there is no '/contact'",
+        ),
+        (
+            {"op": "move", "from": "/a~1b/c", "path": "/name"},
+            "move '/name': there is no '/a~1b'",
+        ),
+        (
+            {"op": "replace", "path": "/name/-", "value": 1},
+            "replace '/name/-': there is no '/name/-'",
+        ),
+        (
+            {"op": "move", "from": "/name", "path": "/name/0"},
+            "move '/name/0': Cannot move values into their own children",
+        ),
+    ],
+)
+def test_a_failure_tells_what_was_found_and_what_was_expected(
+    operation: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(PatchFailed) as caught:
+        applied(PATIENT, operation)
+    assert caught.value.issues[0].diagnostics == f"Operation 0: {told}"
+
+
+def test_a_failure_does_not_show_the_resource() -> None:
+    with pytest.raises(PatchFailed) as caught:
+        applied(PATIENT, {"op": "test", "path": "/nonsense", "value": "x"})
+    assert "Chalmers" not in caught.value.issues[0].diagnostics
+
+
+@pytest.mark.parametrize(
+    ("operation", "told"),
+    [
         ("add", "expected an object"),
         ({}, "op is None"),
         ({"op": "ADD", "path": "/a", "value": 1}, "op is 'ADD'"),
