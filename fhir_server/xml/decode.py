@@ -75,6 +75,10 @@ def _plans() -> Plans:
     return Plans(definitions())
 
 
+# A hint for editors that many published files carry; it says nothing about the resource.
+_SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
+
+
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -240,7 +244,8 @@ class _Reader:
         frame.target = {"resourceType": child.name}
         place_resource(above.child, above.target, frame.target)
         for name in attributes:
-            self._bad_attribute(name, "none: the id of a resource is an element")
+            if name != _SCHEMA_LOCATION:
+                self._bad_attribute(name, "none: the id of a resource is an element")
 
     def _division(
         self, _child: Child, _attributes: dict[str, str], above: Frame, frame: Frame

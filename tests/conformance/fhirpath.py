@@ -104,12 +104,11 @@ def _input(directory: Path, name: str | None, read: dict[str, Any]) -> Any:
 
 
 def in_order(data: bytes) -> bytes:
-    """The resource as R4 wants it: elements in order, and without xsi:schemaLocation."""
+    """The resource with its elements in R4's order, which one input breaks."""
     resource = etree.fromstring(data)
     names = list(definitions().types[etree.QName(resource).localname].elements)
     children = [child for child in resource if isinstance(child.tag, str)]
     order = {child: _place(etree.QName(child).localname, names) for child in children}
-    resource.attrib.clear()  # xsi:schemaLocation
     resource[:] = sorted(children, key=order.__getitem__)
     return bytes(etree.tostring(resource))
 

@@ -206,3 +206,11 @@ def test_what_the_structure_check_has_to_name_is_passed_on(
 def test_an_unknown_resource_type_is_passed_on() -> None:
     body = b'<Patience xmlns="http://hl7.org/fhir"><active value="true"/></Patience>'
     assert decode_xml(body) == {"resourceType": "Patience"}
+
+
+def test_a_schema_location_is_passed_over() -> None:
+    location = (
+        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+        ' xsi:schemaLocation="http://hl7.org/fhir ../schema/patient.xsd"'
+    )
+    assert read('<active value="true"/>', declarations=location) == {"active": True}
