@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fhir_server.fhirpath.ast import Call, Literal, LiteralKind, Member, TypeSpecifier
+from fhir_server.fhirpath.ast import Call, Literal, LiteralKind
 from fhir_server.fhirpath.branches import Branch, computed
+from fhir_server.fhirpath.specifiers import type_specifier
 from fhir_server.fhirpath.static_operators import equals_text, exists, negation, truth
 
 if TYPE_CHECKING:
@@ -82,21 +83,11 @@ def _text(compiler: "Compiler", call: Call) -> str:
 
 
 def _is(compiler: "Compiler", call: Call, source: Branches) -> Branches:
-    return compiler.type_test(source, _type_argument(compiler, call), call)
+    return compiler.type_test(source, type_specifier(call, compiler.refuse), call)
 
 
 def _as(compiler: "Compiler", call: Call, source: Branches) -> Branches:
-    return compiler.of_type(source, _type_argument(compiler, call))
-
-
-def _type_argument(compiler: "Compiler", call: Call) -> TypeSpecifier:
-    match call.arguments[0]:
-        case Member(position, None, name):
-            return TypeSpecifier(position, None, name)
-        case Member(position, Member(_, None, namespace), name):
-            return TypeSpecifier(position, namespace, name)
-        case other:
-            raise compiler.refuse(other, f"{call.name}() takes the name of a type")
+    return compiler.of_type(source, type_specifier(call, compiler.refuse))
 
 
 FUNCTIONS = {

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.fhirpath.ast import Call, Member, TypeSpecifier
+from fhir_server.fhirpath.ast import Call, TypeSpecifier
 from fhir_server.fhirpath.code import Code, single
 from fhir_server.fhirpath.environment import Environment
 from fhir_server.fhirpath.functions.registry import Function
 from fhir_server.fhirpath.nodes import Node
 from fhir_server.fhirpath.references import target_type
+from fhir_server.fhirpath.specifiers import type_specifier
 from fhir_server.fhirpath.typeinfo import TypeInfo
 from fhir_server.fhirpath.values import system_name
 
@@ -17,19 +18,8 @@ if TYPE_CHECKING:
     from fhir_server.fhirpath.typenames import Test
 
 
-def specifier(compiler: "Compiler", call: Call) -> TypeSpecifier:
-    """The type that a call's argument names."""
-    match call.arguments[0]:
-        case Member(position, None, name):
-            return TypeSpecifier(position, None, name)
-        case Member(position, Member(_, None, namespace), name):
-            return TypeSpecifier(position, namespace, name)
-        case other:
-            raise compiler.refuse(other, f"{call.name}() takes the name of a type")
-
-
 def _is(compiler: "Compiler", call: Call, source: Code) -> Code:
-    named = specifier(compiler, call)
+    named = type_specifier(call, compiler.refuse)
     test = compiler.type_test(named)
     points = _reference_test(compiler, call.source, named) if call.source else None
 
@@ -73,7 +63,7 @@ def type_of(name: str) -> "Test":
 
 
 def _of_type(compiler: "Compiler", call: Call, source: Code) -> Code:
-    test = compiler.type_test(specifier(compiler, call))
+    test = compiler.type_test(type_specifier(call, compiler.refuse))
     items_of, iterate_of = source.items, source.iterate
 
     def items(this: Any, env: Environment) -> Sequence[Any]:
@@ -91,7 +81,7 @@ def _of_type(compiler: "Compiler", call: Call, source: Code) -> Code:
 def _as(compiler: "Compiler", call: Call, source: Code) -> Code:
     if compiler.as_filters:
         return _of_type(compiler, call, source)
-    test = compiler.type_test(specifier(compiler, call))
+    test = compiler.type_test(type_specifier(call, compiler.refuse))
 
     def one(this: Any, env: Environment) -> Any:
         items = source.items(this, env)
