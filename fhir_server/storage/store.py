@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: one pool a process, autocommit statements and transactions."""
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
@@ -42,6 +43,17 @@ class AsyncConnectionContext(Protocol):
 async def _configure(connection: Connection) -> None:
     connection.prepare_threshold = 0
     connection.prepared_max = 500
+
+
+def _is_over(connection: Connection) -> bool:
+    """Whether an idle connection has something to say: that its server is gone.
+
+    After a restart of PostgreSQL each connection of the pool would else fail one request. The
+    pool's own check asks the database, which costs a round trip each time.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class PooledStore:
@@ -131,11 +143,15 @@ class _Borrowed:
 
     async def __aenter__(self) -> Connection:
         try:
-            self._connection = await self._pool.getconn()
+            while True:
+                self._connection = await self._pool.getconn()
+                if not _is_over(self._connection):
+                    return self._connection
+                await self._connection.close()
+                await self._pool.putconn(self._connection)
         except psycopg.Error as error:
             _refuse(error)
             raise
-        return self._connection
 
     async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         await self._pool.putconn(self._connection)
