@@ -2,8 +2,8 @@
 
 A key says "this resource has this value under this parameter" in 64 bits:
 `hash64(parameter) ^ hash64(value text)`, where a parameter is `Patient|identifier`. Both sides take
-parameters and value texts from here, so they cannot disagree. Two different pairs may share a key
-by chance, so a query's hits are candidates until the rows they name are rechecked.
+parameters and value texts from here, so they cannot disagree. Two different pairs share a key
+with a chance of 5 in 10**20; docs/decisions/001-storage.md says why that is not rechecked.
 """
 
 import re
