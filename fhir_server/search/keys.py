@@ -7,6 +7,7 @@ with a chance of 5 in 10**20; docs/decisions/001-storage.md says why that is not
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -101,10 +102,88 @@ def uri_texts(uri: str) -> tuple[str, ...]:
     return (uri, url) if bar and url else (uri,)
 
 
-# Units (R4 search.html#quantity).
+def uri_prefixes(uri: str) -> tuple[str, ...]:
+    """Every text under which a stored uri is found by `:below`, from the shortest to itself.
+
+    `http://a/b/c` has `http://a`, `http://a/b` and itself; a urn is cut at its colons. A slash at
+    the end does not count. What a query asks for is the last of the prefixes of its own value.
+    """
+    url, bar, _ = uri.partition("|")
+    if not url:
+        return (uri,)
+    mark = ":" if url[:4].lower() == "urn:" else "/"
+    whole = url.rstrip(mark) or url
+    scheme = whole.find("://")
+    prefixes = []
+    at = whole.find(mark, scheme + 3 if scheme >= 0 else 1)
+    while at >= 0:
+        prefixes.append(whole[:at])
+        at = whole.find(mark, at + 1)
+    prefixes.append(whole)
+    return (*prefixes, uri) if bar else tuple(prefixes)
+
+
+# Units (R4 search.html#quantity). A stored quantity has one row, with the hash of its unit; the
+# vocabulary lists the units under `UNITS`, and a query looks there for those it can be asked in.
 
 NO_UNIT = 0
+UNITS = hash64("|units")
 CURRENCY_SYSTEM = "urn:iso:std:iso:4217"
+
+
+def unit_text(system: str | None, code: str | None, unit: str | None) -> str:
+    """A unit as the vocabulary has it; empty if there is none."""
+    if not (system or code or unit):
+        return ""
+    return f"{system or ''}{SEPARATOR}{code or ''}{SEPARATOR}{unit or ''}"
+
+
+def unit_hash(text: str) -> int:
+    """The unit hash of rows with the unit of that text (see `unit_text`)."""
+    return hash64(text) if text else NO_UNIT
+
+
+# Modifiers with keys of their own, beside `exact`, `identifier` and `of-type`: what comes after
+# the colon in the name of the parameter.
+
+TEXT = "text"
+BELOW = "below"
+LATITUDE = "latitude"
+LONGITUDE = "longitude"
+
+
+# `:missing` (R4 search.html#modifiers). One key a resource tells all parameters that have a value.
+
+
+def presence_parameter(resource_type: str) -> str:
+    """`Patient|:present`: the parameter whose one value a resource is the parameters it has."""
+    return parameter_name(resource_type, "", "present")
+
+
+def presence_text(codes: Iterable[str]) -> str:
+    """The value text of a resource in which the parameters `codes` have values."""
+    return ",".join(sorted(codes))
+
+
+# Composite parameters (R4 search.html#composite).
+
+COMPONENTS = "\x1e"
+
+
+def composite_text(texts: Sequence[str]) -> str:
+    """The value text of one text a component, where all components are found by keys."""
+    return COMPONENTS.join(texts)
+
+
+def composite_parameter(name: str, texts: Sequence[str]) -> int:
+    """The hash under which the rows of the last component are stored.
+
+    texts: of the components before it, which are found by keys.
+    """
+    return hash64(name) ^ hash64(composite_text(texts))
+
+
+# The functions below serve rows with several units; queries stop using them soon.
 
 
 def unit_in_system(system: str, code: str) -> int:
