@@ -6,7 +6,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.references import conditional, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
-from fhir_server.interactions.writing import check, first_version, result_of
+from fhir_server.interactions.writing import check, first_version, insert, result_of
 from fhir_server.outcome import Conflict, Issue
 from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
@@ -63,6 +63,6 @@ async def _existing(
 async def _store(engine: Engine, ctx: Context, connection: Connection, request: Request) -> Result:
     (rid,) = await engine.store.row_ids(connection, ctx.tenant, 1)
     row = first_version(engine, ctx, request.resource, ctx.new_id(), rid, "POST")
-    if not await resources.create(connection, engine.statements(ctx), row):
+    if not await insert(engine, ctx, connection, row):
         raise Conflict(Issue("duplicate", f"{row.type}/{row.id} exists already"))
     return result_of(row, 201, created=True)

@@ -6,7 +6,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.update import ATTEMPTS, check_id, check_preconditions
-from fhir_server.interactions.writing import deletion
+from fhir_server.interactions.writing import deletion, supersede
 from fhir_server.outcome import Conflict, Issue
 from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
@@ -48,7 +48,7 @@ async def _store_deletion(
         if old.content is None:
             return _deleted(request, old.version)
         row = deletion(ctx, old)
-        if await resources.replace(connection, statements, row, old.version):
+        if await supersede(engine, ctx, connection, row, old.version):
             return _deleted(request, row.version)
     name = f"{request.type}/{request.id}"
     raise Conflict(Issue("conflict", f"{name} changed {ATTEMPTS} times while it was to be deleted"))

@@ -11,7 +11,7 @@ from fhir_server.interactions.references import settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.update import ATTEMPTS, check_preconditions
-from fhir_server.interactions.writing import check, next_version, result_of, unchanged
+from fhir_server.interactions.writing import check, next_version, result_of, supersede, unchanged
 from fhir_server.outcome import Conflict, Invalid, Issue, NotFound
 from fhir_server.patch import PatchFailed
 from fhir_server.storage import resources
@@ -88,7 +88,7 @@ async def _store_patched(
         if unchanged(resource, decode(old.content or b"")):
             return result_of(old, 200)
         row = next_version(engine, ctx, resource, old, METHOD)
-        if await resources.replace(connection, statements, row, old.version):
+        if await supersede(engine, ctx, connection, row, old.version):
             return result_of(row, 200, created=True)
     name = f"{request.type}/{request.id}"
     raise Conflict(Issue("conflict", f"{name} changed {ATTEMPTS} times while it was to be patched"))

@@ -32,6 +32,7 @@ from fhir_server.interactions.writing import (
     first_version,
     next_version,
     result_of,
+    store_many,
     unchanged,
 )
 from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal
@@ -305,7 +306,6 @@ async def _write(
     current: _Current,
 ) -> None:
     """Store what the entries ask for: deletes, creates and updates, each identity once."""
-    statements = engine.statements(ctx)
     plan = _Plan()
     writing = [step for step in steps if step.entry.method in WRITES]
     rids = iter(await engine.store.row_ids(connection, ctx.tenant, len(writing)))
@@ -314,8 +314,7 @@ async def _write(
             await asyncio.sleep(0)
         old = current.get((step.request.type, step.id))
         step.result = _PLANS[step.entry.method](engine, ctx, plan, step, old, next(rids))
-    await resources.create_many(connection, statements, plan.created)
-    if not await resources.replace_many(connection, statements, plan.replaced):
+    if not await store_many(engine, ctx, connection, plan.created, plan.replaced):
         raise Conflict(Issue("transient", "Another writer was faster; try again"))
 
 

@@ -13,8 +13,10 @@ from fhir_server.interactions.result import Result
 from fhir_server.interactions.writing import (
     check,
     first_version,
+    insert,
     next_version,
     result_of,
+    supersede,
     unchanged,
 )
 from fhir_server.outcome import Conflict, Invalid, Issue, PreconditionFailed
@@ -133,13 +135,13 @@ async def store_update(
         if old is None:
             (rid,) = await engine.store.row_ids(connection, ctx.tenant, 1)
             row = first_version(engine, ctx, request.resource, request.id, rid, "PUT")
-            if await resources.create(connection, statements, row):
+            if await insert(engine, ctx, connection, row):
                 return result_of(row, 201, created=True)
             continue
         if old.content is not None and unchanged(request.resource, decode(old.content)):
             return result_of(old, 200)
         row = next_version(engine, ctx, request.resource, old, "PUT")
-        if await resources.replace(connection, statements, row, old.version):
+        if await supersede(engine, ctx, connection, row, old.version):
             return result_of(row, 200 if old.content is not None else 201, created=True)
     raise Conflict(
         Issue(

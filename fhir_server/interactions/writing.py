@@ -1,5 +1,6 @@
 """From a resource a client sent to a version that storage can keep."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -10,7 +11,9 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Resource, Result
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64_uncached
+from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored, Written, deleted_values
+from fhir_server.storage.store import Connection
 from fhir_server.validation.structure import Checked
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -93,6 +96,36 @@ def next_version(
         reference_key(old.type, old.id),
         engine.extractor.extract(content),
     )
+
+
+async def insert(engine: Engine, ctx: Context, connection: Connection, row: Written) -> bool:
+    """Store a first version; False, and nothing stored, when the identity is taken."""
+    await engine.store.learn(connection, ctx.tenant, row.values.texts)
+    return await resources.create(connection, engine.statements(ctx), row)
+
+
+async def supersede(
+    engine: Engine, ctx: Context, connection: Connection, row: Written, expected: int
+) -> bool:
+    """Store the next version; False, and nothing stored, when `expected` is not current."""
+    await engine.store.learn(connection, ctx.tenant, row.values.texts)
+    return await resources.replace(connection, engine.statements(ctx), row, expected)
+
+
+async def store_many(
+    engine: Engine,
+    ctx: Context,
+    connection: Connection,
+    created: Sequence[Written],
+    replaced: Sequence[tuple[Written, int]],
+) -> bool:
+    """Store first and next versions of a transaction; False when one is not current any more."""
+    rows = [*created, *(row for row, _ in replaced)]
+    texts = {text for row in rows for text in row.values.texts}
+    await engine.store.learn(connection, ctx.tenant, sorted(texts))
+    statements = engine.statements(ctx)
+    await resources.create_many(connection, statements, created)
+    return await resources.replace_many(connection, statements, replaced)
 
 
 def deletion(ctx: Context, old: Stored) -> Written:

@@ -9,7 +9,7 @@ from fhir_server.packaged import folder
 
 # The newest revision under migrations/versions, kept here so that a start which has nothing to
 # migrate need not import Alembic; a test compares it with the folder.
-HEAD = "0001"
+HEAD = "0002"
 
 _TENANT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MIGRATION_LOCK = 0x46484952  # "FHIR": one migrating process at a time
@@ -42,25 +42,27 @@ def current_revision(database_url: str, tenant: str) -> str | None:
     return str(row[0]) if row else None
 
 
-def migrate(database_url: str, tenant: str = "default") -> tuple[str | None, str]:
+def migrate(
+    database_url: str, tenant: str = "default", *, to: str = HEAD
+) -> tuple[str | None, str]:
     """Create or upgrade a tenant's schema; several processes may call it at once.
 
-    Returns the revisions before and after. Raises psycopg.OperationalError when the database is
+    to: the revision to stop at. Returns the revisions before and after. Raises psycopg.OperationalError when the database is
     out of reach and RuntimeError when it was made by a newer release.
     """
     before = current_revision(database_url, tenant)
-    if before == HEAD:
+    if before == to:
         return before, before
     if before is not None and before > HEAD:
         raise RuntimeError(
             f"the database is at revision {before}, this release knows up to {HEAD}: "
             "install the release that made it, or a later one"
         )
-    _upgrade(database_url, tenant)
-    return before, HEAD
+    _upgrade(database_url, tenant, to)
+    return before, to
 
 
-def _upgrade(database_url: str, tenant: str) -> None:
+def _upgrade(database_url: str, tenant: str, revision: str) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine, text
@@ -81,6 +83,6 @@ def _upgrade(database_url: str, tenant: str) -> None:
         connection.commit()
         config.attributes["connection"] = connection
         config.attributes["schema"] = schema
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         connection.commit()
     engine.dispose()

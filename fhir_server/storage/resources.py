@@ -21,9 +21,11 @@ class Values(Protocol):
     """What is searchable in a version: hashed keys and ordered values by parameter hash."""
 
     keys: list[int]
+    targets: list[int]
     strings: list[tuple[int, str]]
     dates: list[tuple[int, int, int]]
     numbers: list[tuple[int, int, Decimal, Decimal]]
+    texts: list[tuple[int, str]]
 
 
 @dataclass(slots=True)
@@ -31,9 +33,11 @@ class NoValues:
     """The search values of a deleted resource: none."""
 
     keys: list[int]
+    targets: list[int]
     strings: list[tuple[int, str]]
     dates: list[tuple[int, int, int]]
     numbers: list[tuple[int, int, Decimal, Decimal]]
+    texts: list[tuple[int, str]]
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ class Written(Stored):
 
 def deleted_values() -> NoValues:
     """The search values of a deleted resource."""
-    return NoValues([], [], [], [])
+    return NoValues([], [], [], [], [], [])
 
 
 async def read(
@@ -233,6 +237,7 @@ def _parameters(row: Written) -> dict[str, Any]:
         "method": row.method,
         "reference_key": row.reference_key,
         "keys": _array(row.values.keys),
+        "targets": _array(row.values.targets),
         "content": None if row.content is None else row.content.decode(),
         "exact": _exact(row.content),
     }
@@ -265,6 +270,7 @@ def _resource_row(row: Written) -> tuple[Any, ...]:
         row.method,
         row.reference_key,
         _array(row.values.keys),
+        _array(row.values.targets),
         None if row.content is None else row.content.decode(),
         _exact(row.content),
     )

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
@@ -43,13 +44,26 @@ resource = Table(
     Column("method", Text, nullable=False, comment="verb that made this version, for history"),
     Column("reference_key", BigInteger, nullable=False, comment="hash of 'Type/id', for chains"),
     Column("keys", ARRAY(BigInteger), nullable=False, comment="hashed search keys"),
+    Column(
+        "targets",
+        ARRAY(BigInteger),
+        nullable=False,
+        server_default=text("'{}'::bigint[]"),
+        comment="hashes of the 'Type/id' it refers to, for chains",
+    ),
     Column("content", JSONB, comment="null when the current version is a deletion"),
     Column("exact", Text, comment="the JSON text, only where jsonb would lose digits (1.0E+3)"),
     PrimaryKeyConstraint("rid", name="resource_pkey"),
     UniqueConstraint("type", "id", name="resource_identity"),
     comment="The current version of every resource: read, update, search.",
 )
-Index("resource_by_type", resource.c.type, resource.c.rid)
+Index(
+    "resource_by_type",
+    resource.c.type,
+    resource.c.rid,
+    postgresql_where=text("content is not null"),
+)
+Index("resource_reference_key", resource.c.reference_key)
 Index("resource_by_type_time", resource.c.type, resource.c.last_updated, resource.c.rid)
 Index("resource_by_time", resource.c.last_updated, resource.c.rid)
 # Every look-up reads the pending list, so it is kept short: with 4 MB, PostgreSQL's default, a
@@ -87,7 +101,7 @@ string_value = Table(
     Column("value", _bytewise, nullable=False, comment="folded: no case, no accents"),
     comment="Ordered texts: string search by prefix, sorting.",
 )
-Index("string_value_ordered", string_value.c.parameter, string_value.c.value)
+Index("string_value_ordered", string_value.c.parameter, string_value.c.value, string_value.c.rid)
 Index("string_value_rid", string_value.c.rid)
 
 date_value = Table(
@@ -99,7 +113,13 @@ date_value = Table(
     Column("high", BigInteger, nullable=False, comment="exclusive"),
     comment="Half-open UTC ranges at the stored precision: date search, sorting.",
 )
-Index("date_value_ordered", date_value.c.parameter, date_value.c.low, date_value.c.high)
+Index(
+    "date_value_ordered",
+    date_value.c.parameter,
+    date_value.c.low,
+    date_value.c.rid,
+    postgresql_include=["high"],
+)
 Index("date_value_rid", date_value.c.rid)
 
 number_value = Table(
@@ -115,11 +135,48 @@ number_value = Table(
 Index(
     "number_value_ordered",
     number_value.c.parameter,
-    number_value.c.unit,
     number_value.c.low,
-    number_value.c.high,
+    number_value.c.rid,
+    postgresql_include=["high", "unit"],
 )
 Index("number_value_rid", number_value.c.rid)
+
+vocabulary = Table(
+    "vocabulary",
+    metadata,
+    Column(
+        "parameter",
+        BigInteger,
+        nullable=False,
+        comment="hash of the kind, such as 'Observation|code:text'",
+    ),
+    Column("value", _bytewise, nullable=False),
+    comment="Every distinct text of a kind that is few in number: units, displays, sets of "
+    "parameters.",
+)
+Index("vocabulary_ordered", vocabulary.c.parameter, vocabulary.c.value)
+
+index_state = Table(
+    "index_state",
+    metadata,
+    Column(
+        "generation",
+        Integer,
+        nullable=False,
+        comment="grows with every change of the search parameters",
+    ),
+    Column("format", Integer, nullable=False, comment="what the extraction of a release puts in"),
+    comment="One row: what the entries of the search index are made with.",
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", _bytewise, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("name", name="secret_pkey"),
+    comment="Keys made here that never leave: cursors are signed with one.",
+)
 
 counter = Table(
     "counter",
@@ -180,16 +237,19 @@ INDEX_PURPOSES = {
     "resource_by_type": "a page of one type in the stable default order",
     "resource_by_type_time": "history of a type, _lastUpdated on a type",
     "resource_by_time": "history of the system",
+    "resource_reference_key": "from a link to its target",
     "resource_keys": "search by token, reference, uri and exact string",
     "history_pkey": "vread and history of an instance",
     "history_by_type_time": "history of a type",
     "history_by_time": "history of the system",
-    "string_value_ordered": "string search by prefix",
+    "string_value_ordered": "string search by prefix, sorting by text",
     "string_value_rid": "removing a resource's values when it changes",
-    "date_value_ordered": "date search",
+    "date_value_ordered": "date search, sorting by date",
     "date_value_rid": "removing a resource's values when it changes",
-    "number_value_ordered": "number and quantity search",
+    "number_value_ordered": "number and quantity search, sorting by number",
     "number_value_rid": "removing a resource's values when it changes",
+    "vocabulary_ordered": "the texts of a kind, by prefix",
+    "secret_pkey": "one secret",
     "counter_pkey": "taking the next numbers",
     "job_pkey": "one job",
     "job_due": "claiming the next due job of a kind",

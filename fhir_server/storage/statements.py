@@ -38,9 +38,11 @@ _INSERT_VALUES = (
 _CREATE = """
 with written as (
   insert into {s}.resource
-    (rid, type, id, version, last_updated, method, reference_key, keys, content, exact)
+    (rid, type, id, version, last_updated, method, reference_key, keys, targets, content,
+     exact)
   values (%(rid)s, %(type)s, %(id)s, %(version)s, %(last_updated)s, %(method)s,
-          %(reference_key)s, %(keys)s::bigint[], %(content)s::jsonb, %(exact)s)
+          %(reference_key)s, %(keys)s::bigint[], %(targets)s::bigint[],
+          %(content)s::jsonb, %(exact)s)
   on conflict (type, id) do nothing
   returning rid
 ){values}
@@ -53,7 +55,8 @@ _REPLACE = """
 with written as (
   update {s}.resource
   set version = %(version)s, last_updated = %(last_updated)s, method = %(method)s,
-      keys = %(keys)s::bigint[], content = %(content)s::jsonb, exact = %(exact)s
+      keys = %(keys)s::bigint[], targets = %(targets)s::bigint[],
+      content = %(content)s::jsonb, exact = %(exact)s
   where rid = %(rid)s and version = %(expected)s
   returning rid
 ), superseded as (
@@ -136,12 +139,18 @@ class Statements:
         )
         self.copy_resource = sql(
             "copy {s}.resource (rid, type, id, version, last_updated, method, reference_key, "
-            "keys, content, exact) from stdin"
+            "keys, targets, content, exact) from stdin"
         )
         self.copy_strings = sql("copy {s}.string_value (rid, parameter, value) from stdin")
         self.copy_dates = sql("copy {s}.date_value (rid, parameter, low, high) from stdin")
         self.copy_numbers = sql(
             "copy {s}.number_value (rid, parameter, unit, low, high) from stdin"
+        )
+        self.learn = sql(
+            "insert into {s}.vocabulary (parameter, value) select heard.parameter, heard.value "
+            "from unnest(%s::bigint[], %s::text[]) as heard (parameter, value) where not exists "
+            "(select from {s}.vocabulary known where known.parameter = heard.parameter "
+            "and known.value = heard.value)"
         )
         self.counts_by_type = sql(
             "select type, count(*) from {s}.resource where content is not null group by type"

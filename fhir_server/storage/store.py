@@ -1,17 +1,20 @@
 """Connections to PostgreSQL: one pool a process, autocommit statements and transactions."""
 
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection, errors
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
 from fhir_server.outcome import Conflict, Issue, Refusal, Unavailable
 from fhir_server.storage.schema import ROW_ID_BLOCK
 from fhir_server.storage.statements import Statements, statements_for
+
+_MOST_KNOWN_TEXTS = 100_000
 
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 
@@ -30,6 +33,11 @@ class Store(Protocol):
 
     async def row_ids(self, connection: Connection, tenant: str, count: int) -> list[int]:
         """`count` unused row ids."""
+
+    async def learn(
+        self, connection: Connection, tenant: str, texts: Iterable[tuple[int, str]]
+    ) -> None:
+        """Make sure that the vocabulary has these texts, before what is found by them is stored."""
 
 
 class AsyncConnectionContext(Protocol):
@@ -84,6 +92,7 @@ class PooledStore:
             open=False,
         )
         self._row_ids: dict[str, tuple[int, int]] = {}
+        self._known_texts: dict[str, set[tuple[int, str]]] = {}
 
     async def open(self) -> None:
         """Open the pool; a database that is still starting is waited for in the background."""
@@ -122,6 +131,28 @@ class PooledStore:
             taken.extend(range(following, following + take))
             self._row_ids[tenant] = (following + take, end)
         return taken
+
+    async def learn(
+        self, connection: Connection, tenant: str, texts: Iterable[tuple[int, str]]
+    ) -> None:
+        """Make sure that the vocabulary has these texts, before what is found by them is stored.
+
+        What this process knows to be there costs nothing. A text written inside a transaction is
+        not remembered, because the transaction may not last. One written twice at once is there
+        twice, which no search minds, and so writers never wait for each other here.
+        """
+        known = self._known_texts.setdefault(tenant, set())
+        new = [item for item in texts if item not in known]
+        if not new:
+            return
+        parameters, values = zip(*new, strict=True)
+        await connection.execute(
+            self.statements(tenant).learn, (list(parameters), list(values)), prepare=False
+        )
+        if connection.info.transaction_status == TransactionStatus.IDLE:
+            if len(known) > _MOST_KNOWN_TEXTS:
+                known.clear()
+            known.update(new)
 
     async def _next_block(self, connection: Connection, tenant: str) -> tuple[int, int]:
         cursor = await connection.execute(self.statements(tenant).next_row_id)
@@ -207,3 +238,9 @@ class BoundStore:
     async def row_ids(self, connection: Connection, tenant: str, count: int) -> list[int]:
         """`count` unused row ids."""
         return await self._store.row_ids(connection, tenant, count)
+
+    async def learn(
+        self, connection: Connection, tenant: str, texts: Iterable[tuple[int, str]]
+    ) -> None:
+        """Make sure that the vocabulary has these texts."""
+        await self._store.learn(connection, tenant, texts)

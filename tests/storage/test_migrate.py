@@ -108,6 +108,34 @@ def test_the_migrated_database_is_what_the_code_describes(database: str) -> None
     assert unexpected == []
 
 
+def test_a_database_of_the_former_release_keeps_its_data(postgres: str) -> None:
+    with fresh_database(postgres, "migrate_former") as url:
+        assert migrate(url, to="0001") == (None, "0001")
+        with psycopg.connect(url) as connection:
+            connection.execute("set search_path to tenant_default")
+            connection.execute(
+                "insert into resource (rid, type, id, version, last_updated, method, "
+                "reference_key, keys, content) values "
+                "(1, 'Patient', 'a', 2, '2026-01-02', 'PUT', 7, '{1,2}', '{\"id\": \"a\"}')"
+            )
+            connection.execute("insert into string_value values (1, 5, 'doe')")
+            connection.execute("insert into date_value values (1, 6, 10, 20)")
+            connection.execute("insert into number_value values (1, 7, 0, 1.50, 1.50)")
+        assert migrate(url) == ("0001", HEAD)
+        with psycopg.connect(url) as connection:
+            connection.execute("set search_path to tenant_default")
+            row = connection.execute(
+                "select version, keys, targets, content->>'id', s.value, d.low, n.low::text "
+                "from resource join string_value s using (rid) join date_value d using (rid) "
+                "join number_value n using (rid)"
+            ).fetchall()
+            assert row == [(2, [1, 2], [], "a", "doe", 10, "1.50")]
+            # Its entries are of the former release until they are made anew.
+            assert connection.execute("select format from index_state").fetchall() == [(1,)]
+            secret = connection.execute("select value from secret where name = 'cursor'")
+            assert [len(value) for (value,) in secret.fetchall()] == [32]
+
+
 def test_every_table_and_index_says_what_it_serves(database: str) -> None:
     with psycopg.connect(database) as connection:
         rows = connection.execute(

@@ -1,0 +1,75 @@
+"""What complete search needs: link targets, distinct texts, indexes that end in the row id, state."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+# The entries of the index are made anew in the background: `index_state.format` stays 1 until the
+# release that migrates has read every resource again, and until then searches say so.
+CHANGES = """
+alter table resource add column targets bigint[] default '{}'::bigint[] not null;
+create index resource_reference_key on resource (reference_key);
+
+drop index resource_by_type;
+create index resource_by_type on resource (type, rid) where content is not null;
+
+drop index string_value_ordered;
+create index string_value_ordered on string_value (parameter, value, rid);
+drop index date_value_ordered;
+create index date_value_ordered on date_value (parameter, low, rid) include (high);
+drop index number_value_ordered;
+create index number_value_ordered on number_value (parameter, low, rid) include (high, unit);
+
+create table vocabulary (
+    parameter bigint not null,
+    value text collate "C" not null
+);
+create index vocabulary_ordered on vocabulary (parameter, value);
+
+create table index_state (
+    generation integer not null,
+    format integer not null
+);
+insert into index_state (generation, format) values (0, 1);
+
+create table secret (
+    name text collate "C" not null,
+    value bytea not null,
+    constraint secret_pkey primary key (name)
+);
+insert into secret (name, value) values
+    ('cursor', sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')));
+"""
+
+PURPOSES = """
+comment on column resource.targets is 'hashes of the ''Type/id'' it refers to, for chains';
+comment on index resource_reference_key is 'from a link to its target';
+comment on index resource_by_type is 'a page of one type in the stable default order';
+comment on index string_value_ordered is 'string search by prefix, sorting by text';
+comment on index date_value_ordered is 'date search, sorting by date';
+comment on index number_value_ordered is 'number and quantity search, sorting by number';
+comment on table vocabulary is
+    'Every distinct text of a kind that is few in number: units, displays, sets of parameters.';
+comment on column vocabulary.parameter is 'hash of the kind, such as ''Observation|code:text''';
+comment on index vocabulary_ordered is 'the texts of a kind, by prefix';
+comment on table index_state is
+    'One row: what the entries of the search index are made with.';
+comment on column index_state.generation is 'grows with every change of the search parameters';
+comment on column index_state.format is 'what the extraction of a release puts in';
+comment on table secret is
+    'Keys made here that never leave: cursors are signed with one.';
+comment on index secret_pkey is 'one secret'
+"""
+
+
+def upgrade() -> None:
+    """Add what search needs in the schema that the connection's search path names."""
+    for statement in (CHANGES + PURPOSES).split(";"):
+        if statement.strip():
+            op.execute(statement)
+
+
+def downgrade() -> None:
+    """Searches of the former release read other entries, so there is no way back."""
+    raise RuntimeError("revision 0002 cannot be undone: restore the backup made before it")
