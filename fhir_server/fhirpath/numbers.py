@@ -24,7 +24,9 @@ def bounded(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     number = Decimal(value)
-    return number if abs(number.adjusted()) <= _LARGEST_EXPONENT else None
+    if not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT:
+        return None
+    return number
 
 
 def divided(left: Number, right: Number) -> Decimal | None:
@@ -53,7 +55,12 @@ def least_precise(left: Number, right: Number) -> int:
 
 def equivalent(left: Number, right: Number) -> bool:
     """Whether both are the same when rounded to the less precise one."""
-    step = Decimal(1).scaleb(-least_precise(left, right))
+    return equal_at(least_precise(left, right), left, right)
+
+
+def equal_at(decimals: int, left: Number, right: Number) -> bool:
+    """Whether both are the same when rounded to so many places."""
+    step = Decimal(1).scaleb(-decimals)
     try:
         return CONTEXT.quantize(Decimal(left), step) == CONTEXT.quantize(Decimal(right), step)
     except DecimalException:

@@ -6,9 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from fhir_server.fhirpath.numbers import CONTEXT, bounded, divided, least_precise
-from fhir_server.fhirpath.units import Unit
-from fhir_server.fhirpath.units import unit as ucum_unit
+from fhir_server.fhirpath.numbers import CONTEXT, bounded, divided, equal_at, least_precise
+from fhir_server.ucum import Unit, canonical
 
 UCUM = "http://unitsofmeasure.org"
 CALENDAR = ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
@@ -72,7 +71,7 @@ def compare(left: Quantity, right: Quantity) -> int | None:
     scale = _same_scale(left, right)
     if scale is None:
         return None
-    return _sign(_in_base(left.value, scale[0]), _in_base(right.value, scale[1]))
+    return _sign(scale[0].to_base(left.value), scale[1].to_base(right.value))
 
 
 def equal(left: Quantity, right: Quantity) -> bool | None:
@@ -90,7 +89,7 @@ def identity(value: Quantity) -> tuple[object, ...]:
     unit = _unit(value)
     if unit is None:
         return ("unit", value.unit, value.value)
-    return ("quantity", unit.dimensions, _in_base(value.value, unit))
+    return ("quantity", unit.dimension, unit.to_base(value.value))
 
 
 def equivalent(left: Quantity, right: Quantity) -> bool:
@@ -99,12 +98,11 @@ def equivalent(left: Quantity, right: Quantity) -> bool:
         ours, theirs = left.value, right.value
     else:
         scales = _unit(left), _unit(right)
-        if scales[0] is None or scales[1] is None or scales[0].dimensions != scales[1].dimensions:
+        if scales[0] is None or scales[1] is None or scales[0].dimension != scales[1].dimension:
             return False
         ours = left.value
         theirs = _converted(right.value, scales[1], scales[0])
-    step = Decimal(1).scaleb(-least_precise(left.value, right.value))
-    return CONTEXT.quantize(ours, step) == CONTEXT.quantize(theirs, step)
+    return equal_at(least_precise(left.value, right.value), ours, theirs)
 
 
 def add(left: Quantity, right: Quantity, sign: int) -> Quantity | None:
@@ -164,7 +162,7 @@ def _code(value: Quantity) -> str:
 
 
 def _unit(value: Quantity) -> Unit | None:
-    return ucum_unit(_code(value))
+    return canonical(_code(value))
 
 
 def _variable(value: Quantity) -> bool:
@@ -173,7 +171,7 @@ def _variable(value: Quantity) -> bool:
 
 def _same_dimensions(left: Quantity, right: Quantity) -> bool:
     ours, theirs = _unit(left), _unit(right)
-    return ours is not None and theirs is not None and ours.dimensions == theirs.dimensions
+    return ours is not None and theirs is not None and ours.dimension == theirs.dimension
 
 
 def _same_scale(left: Quantity, right: Quantity) -> tuple[Unit, Unit] | None:
@@ -183,17 +181,13 @@ def _same_scale(left: Quantity, right: Quantity) -> tuple[Unit, Unit] | None:
             return None
         return Unit(Fraction(months[0] or 1)), Unit(Fraction(months[1] or 1))
     ours, theirs = _unit(left), _unit(right)
-    if ours is None or theirs is None or ours.dimensions != theirs.dimensions:
+    if ours is None or theirs is None or ours.dimension != theirs.dimension:
         return None
     return ours, theirs
 
 
-def _in_base(value: Decimal, unit: Unit) -> Fraction:
-    return (Fraction(value) + unit.shift) * unit.factor
-
-
 def _converted(value: Decimal, source: Unit, target: Unit) -> Decimal:
-    converted = _in_base(value, source) / target.factor - target.shift
+    converted = target.from_base(source.to_base(value))
     found = divided(Decimal(converted.numerator), Decimal(converted.denominator))
     return found if found is not None else value
 

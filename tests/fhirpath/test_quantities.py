@@ -1,10 +1,9 @@
-from fractions import Fraction
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from fhir_server import fhirpath
-from fhir_server.fhirpath.units import unit
 from tests.fhirpath.samples import OBSERVATION
 
 
@@ -20,6 +19,10 @@ from tests.fhirpath.samples import OBSERVATION
         ("1 'mm[Hg]' > 133 'Pa'", [True]),
         ("5 '[pH]' = 5 '[pH]'", [True]),
         ("5 '[pH]' < 6 'mol/l'", []),
+        ("5 '[pH]' < 6 '[pH]'", [True]),
+        ("5 'dB' = 0.5 'B'", [True]),
+        ("1 '[iU]' = 1 '[arb\\'U]'", [False]),
+        ("120 'mm[Hg]' = 15.99864 'kPa'", [True]),
         ("7 days = 1 week and 7 days = 1 'wk'", [True]),
         ("1 year = 12 months", [True]),
         ("1 year = 1 'a'", []),
@@ -58,32 +61,12 @@ def test_a_quantity_with_a_comparator_is_no_number() -> None:
     assert fhirpath.compile("value = 5 'mg'").evaluate(vague) == [False]
 
 
+def test_quantities_beyond_the_digits_of_decimals_are_equivalent_only_to_themselves() -> None:
+    huge = {**OBSERVATION, "valueQuantity": {"value": Decimal("1E+300"), "unit": "mg"}}
+    assert fhirpath.compile("value ~ value").evaluate(huge) == [True]
+    assert fhirpath.compile("value ~ 1 'mg'").evaluate(huge) == [False]
+
+
 def test_quantities_of_different_dimensions_are_not_added() -> None:
     with pytest.raises(fhirpath.FhirPathEvaluationError, match="same dimension"):
         fhirpath.compile("1 'm' + 1 's'").evaluate(None)
-
-
-@pytest.mark.parametrize(
-    ("code", "factor", "dimensions"),
-    [
-        ("10*9/L", Fraction(10**12), {"m": -3}),
-        ("kg/m2", Fraction(1000), {"g": 1, "m": -2}),
-        ("{beats}/min", Fraction(1, 60), {"s": -1}),
-        ("/min", Fraction(1, 60), {"s": -1}),
-        ("ng/mL{FEU}", Fraction(1, 1000), {"g": 1, "m": -3}),
-        ("[iU]/L", Fraction(1000), {"[iU]": 1, "m": -3}),
-        ("{score}", Fraction(1), {}),
-        ("%", Fraction(1, 100), {}),
-    ],
-)
-def test_units_are_exact_multiples_of_base_units(
-    code: str, factor: Fraction, dimensions: dict[str, int]
-) -> None:
-    found = unit(code)
-    assert found is not None
-    assert (found.factor, dict(found.dimensions)) == (factor, dimensions)
-
-
-@pytest.mark.parametrize("code", ["nonsense", "[pH]", "m" * 200, "m999999999", "é", " "])
-def test_other_units_are_unknown(code: str) -> None:
-    assert unit(code) is None
