@@ -1,17 +1,18 @@
 """The composition root: reads the settings and wires the parts of one server process."""
 
 import gc
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from fhir_server.http.fhir import HttpSettings
 from fhir_server.http.pages import Application
+from fhir_server.indexing.indexes import Indexes
 from fhir_server.interactions.engine import Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
-from fhir_server.search.parameters import SearchParameters
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.store import PooledStore
@@ -29,7 +30,6 @@ def local_base_url(settings: Settings) -> str:
 def build(settings: Settings, database_url: str) -> Application:
     """The application of one process, on a migrated database."""
     facts = definitions()
-    parameters = SearchParameters()
     zone = ZoneInfo(settings.time_zone)
     base_url = local_base_url(settings)
     store = PooledStore(
@@ -41,8 +41,7 @@ def build(settings: Settings, database_url: str) -> Application:
         store=store,
         definitions=facts,
         structure=StructureCheck(facts),
-        parameters=parameters,
-        extractor=Extractor(parameters, base_url=base_url, zone=zone),
+        indexes=Indexes(partial(Extractor, base_url=base_url, zone=zone)),
         where=Circumstances(base_url, zone),
         limits=Limits(settings.max_bundle_entries, settings.page_size, settings.max_page_size),
         router=Router(INTERACTIONS, facts.resource_types),

@@ -11,6 +11,7 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
 from fhir_server.patch import PATCH_FORMATS
+from fhir_server.search.parameters import SearchParameters
 from fhir_server.search.predicates import supported
 
 # Definitions do not change while the server runs, so their date is the release's.
@@ -20,11 +21,11 @@ RELEASED = "2026-11-21"
 async def capabilities(engine: Engine, ctx: Context, request: Request) -> Result:
     """The CapabilityStatement of this server."""
     subset = Subset.of(engine.definitions, request)
-    return Result(200, subset.apply(_statement(engine, ctx.base_url)))
+    return Result(200, subset.apply(_statement(engine, ctx.base_url, engine.index(ctx).parameters)))
 
 
 @lru_cache(maxsize=16)
-def _statement(engine: Engine, base_url: str) -> bytes:
+def _statement(engine: Engine, base_url: str, parameters: SearchParameters) -> bytes:
     codes: dict[str, list[str]] = {"instance": [], "type": [], "system": []}
     for item in engine.router.interactions:
         if item.code:
@@ -47,18 +48,18 @@ def _statement(engine: Engine, base_url: str) -> bytes:
                 "mode": "server",
                 "documentation": f"Dates and times without a zone are taken to be in {zone}.",
                 "resource": [
-                    _resource(engine, type_, codes["instance"] + codes["type"])
+                    _resource(parameters, type_, codes["instance"] + codes["type"])
                     for type_ in sorted(engine.definitions.resource_types)
                 ],
                 "interaction": [{"code": code} for code in codes["system"]],
-                "searchParam": _search_parameters(engine, "Resource"),
+                "searchParam": _search_parameters(parameters, "Resource"),
             }
         ],
     }
     return encode(statement)
 
 
-def _resource(engine: Engine, type_: str, codes: list[str]) -> dict[str, Any]:
+def _resource(parameters: SearchParameters, type_: str, codes: list[str]) -> dict[str, Any]:
     return {
         "type": type_,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
@@ -71,13 +72,13 @@ def _resource(engine: Engine, type_: str, codes: list[str]) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical"],
-        "searchParam": _search_parameters(engine, type_),
+        "searchParam": _search_parameters(parameters, type_),
     }
 
 
-def _search_parameters(engine: Engine, type_: str) -> list[dict[str, Any]]:
+def _search_parameters(parameters: SearchParameters, type_: str) -> list[dict[str, Any]]:
     return [
         {"name": item.code, "definition": item.definition.url, "type": item.type}
-        for item in sorted(engine.parameters.of(type_), key=lambda item: item.code)
+        for item in sorted(parameters.of(type_), key=lambda item: item.code)
         if supported(item)
     ]

@@ -43,7 +43,8 @@ class Condition:
             )
         self.type = type_
         self.text = f"{type_}?{urlencode(sorted(selecting), safe=_READABLE)}"
-        self.query: Query = parse(engine.parameters, type_, selecting, engine.circumstances(ctx))
+        parameters = engine.index(ctx).parameters
+        self.query: Query = parse(parameters, type_, selecting, engine.circumstances(ctx))
 
     @classmethod
     def of_text(cls, engine: Engine, ctx: Context, type_: str, text: str) -> "Condition":

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from fhir_server.context import Context
+from fhir_server.indexing.indexes import Indexes
 from fhir_server.interactions.routing import Router
 from fhir_server.search.conditions import Circumstances
-from fhir_server.search.extract import Extractor
-from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.index import SearchIndex
 from fhir_server.spec import Definitions
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import BoundStore, Connection, Store
@@ -33,8 +33,7 @@ class Engine:
     store: Store
     definitions: Definitions
     structure: StructureCheck
-    parameters: SearchParameters
-    extractor: Extractor
+    indexes: Indexes
     where: Circumstances
     limits: Limits
     router: Router
@@ -42,6 +41,10 @@ class Engine:
     def statements(self, ctx: Context) -> Statements:
         """The SQL of the context's tenant."""
         return self.store.statements(ctx.tenant)
+
+    def index(self, ctx: Context) -> SearchIndex:
+        """The search parameters of the context's tenant, and how they are extracted."""
+        return self.indexes.of(ctx.tenant)
 
     def circumstances(self, ctx: Context) -> Circumstances:
         """What search values mean to the client of this interaction."""

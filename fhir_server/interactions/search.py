@@ -25,7 +25,7 @@ async def search(engine: Engine, ctx: Context, request: Request) -> Result:
     """
     lenient = request.prefer.handling == "lenient"
     query = parse(
-        engine.parameters,
+        engine.index(ctx).parameters,
         request.type,
         request.query,
         engine.circumstances(ctx),

@@ -75,7 +75,7 @@ def first_version(
         method,
         encode(content),
         reference_key(type_, id_),
-        engine.extractor.extract(content),
+        engine.index(ctx).extractor.extract(content),
     )
 
 
@@ -94,7 +94,7 @@ def next_version(
         method,
         encode(content),
         reference_key(old.type, old.id),
-        engine.extractor.extract(content),
+        engine.index(ctx).extractor.extract(content),
     )
 
 
