@@ -1,20 +1,20 @@
 """Reads from a resource everything it can be found by (R4 search.html)."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir_server.fhirpath.branches import Branch, itself
-from fhir_server.search.emitters import Emit, Site, maker_for
+from fhir_server.search.composites import Composites, Step
+from fhir_server.search.emitters import maker_for
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import ANY_TYPE, COLUMNS, SearchParameter, SearchParameters
+from fhir_server.search.presence import Presence
+from fhir_server.search.sites import Emit, Site
 from fhir_server.search.values import Instants
 from fhir_server.spec import definitions
 
 __all__ = ["Extractor", "IndexEntries"]
-
-# Takes the value of one property of a resource and the resource, and enters what it finds.
-Step = Callable[[Any, Any, IndexEntries], None]
 
 # What reading a value of the wrong shape raises. The structure check refuses such resources; one
 # that was stored before a check existed still has to be indexed as far as it makes sense.
@@ -24,17 +24,18 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 class _Plan:
     """The steps for one resource type, by the property of the resource they begin at."""
 
-    __slots__ = ("always", "by_property")
+    __slots__ = ("always", "by_property", "presence")
 
-    def __init__(self) -> None:
+    def __init__(self, presence: Presence) -> None:
+        self.presence = presence
         self.always: list[Step] = []
         self.by_property: dict[str, list[Step]] = {}
 
-    def add(self, branch: Branch, emit: Emit) -> None:
-        if branch.head is None:
-            self.always.append(_step(branch, emit))
-        else:
-            self.by_property.setdefault(branch.head, []).append(_step(branch, emit))
+    def add(self, heads: Iterable[str], step: Step) -> None:
+        if not heads:
+            self.always.append(step)
+        for head in heads:
+            self.by_property.setdefault(head, []).append(step)
 
 
 class Extractor:
@@ -51,7 +52,10 @@ class Extractor:
         self._plans: dict[str, _Plan] = {}
 
     def extract(self, resource: dict[str, Any]) -> IndexEntries:
-        """The entries of `resource`; a value that is not what its type says is passed over."""
+        """The entries of `resource`; a value that is not what its type says is passed over.
+
+        Raises `Invalid` for a resource with too many combinations of values that stand together.
+        """
         type_ = resource["resourceType"]
         plan = self._plans.get(type_)
         if plan is None:
@@ -69,65 +73,92 @@ class Extractor:
                 step(resource, resource, entries)
             except _MALFORMED:
                 continue
+        plan.presence.enter(entries)
         entries.settle()
         return entries
 
     def _plan(self, type_: str) -> _Plan:
-        known = definitions()
-        plan = _Plan()
-        for kind, branch, parameters in self._branches(type_):
-            maker = maker_for(kind, branch.type, known)
-            if maker is not None:
-                site = Site(branch, parameters, self._base_url, self._instants, known)
-                plan.add(branch, maker(site))
+        wanted = [
+            parameter
+            for parameter in (*self._parameters.of(type_), *self._parameters.of(ANY_TYPE))
+            if parameter.code not in COLUMNS and parameter.definition.expression is not None
+        ]
+        plan = _Plan(Presence(type_, (parameter.code for parameter in wanted)))
+        self._add_values(plan, type_, [item for item in wanted if item.type != "composite"])
+        self._add_composites(plan, type_, [item for item in wanted if item.type == "composite"])
         return plan
 
-    def _branches(self, type_: str) -> list[tuple[str, Branch, list[SearchParameter]]]:
-        """Every branch with the parameters that want its values, so that it is read once."""
-        wanted: dict[Any, tuple[str, Branch, list[SearchParameter]]] = {}
-        for parameter in (*self._parameters.of(type_), *self._parameters.of(ANY_TYPE)):
-            if parameter.code in COLUMNS:
-                continue
-            expression = parameter.expression(type_)
-            for branch in expression.branches if expression else ():
-                identity = (parameter.type, branch.type, branch.head, branch.path)
-                _, _, takers = wanted.setdefault(identity, (parameter.type, branch, []))
-                if parameter not in takers:
-                    takers.append(parameter)
-        return list(wanted.values())
+    def _add_values(self, plan: _Plan, type_: str, wanted: list[SearchParameter]) -> None:
+        for kind, branch, takers in _branches(type_, wanted):
+            site = self._site(branch, takers)
+            maker = maker_for(kind, branch.type, site.definitions)
+            bits = plan.presence.bits(parameter.code for parameter in takers)
+            heads = () if branch.head is None else (branch.head,)
+            plan.add(heads, _step(branch, bits, maker(site) if maker else _nothing))
+
+    def _add_composites(self, plan: _Plan, type_: str, wanted: list[SearchParameter]) -> None:
+        composites = Composites(self._parameters, type_, self._site, plan.presence.bits)
+        for heads, step in composites.steps(wanted):
+            plan.add(heads, step)
+
+    def _site(self, branch: Branch, parameters: Sequence[SearchParameter] = ()) -> Site:
+        return Site(branch, parameters, self._base_url, self._instants, definitions())
 
 
-def _step(branch: Branch, emit: Emit) -> Step:
+def _branches(
+    type_: str, wanted: Iterable[SearchParameter]
+) -> Iterable[tuple[str, Branch, list[SearchParameter]]]:
+    """Every branch with the parameters that want its values, so that it is read once."""
+    found: dict[object, tuple[str, Branch, list[SearchParameter]]] = {}
+    for parameter in wanted:
+        expression = parameter.expression(type_)
+        for branch in expression.branches if expression else ():
+            identity = (parameter.type, branch.type, branch.head, branch.path)
+            _, _, takers = found.setdefault(identity, (parameter.type, branch, []))
+            if parameter not in takers:
+                takers.append(parameter)
+    return found.values()
+
+
+def _nothing(_value: Any, _entries: IndexEntries) -> None:
+    return
+
+
+def _step(branch: Branch, bits: int, emit: Emit) -> Step:
     evaluate = branch.evaluate
     if branch.many:
-        return _each(emit) if evaluate is itself else _each_of(branch, emit)
+        return _each(bits, emit) if evaluate is itself else _each_of(branch, bits, emit)
 
     def single(value: Any, resource: Any, entries: IndexEntries) -> None:
         found = evaluate(value, resource)
         if found is not None:
+            entries.present |= bits
             emit(found, entries)
 
     def direct(value: Any, _resource: Any, entries: IndexEntries) -> None:
+        entries.present |= bits
         emit(value, entries)
 
     return direct if evaluate is itself else single
 
 
-def _each(emit: Emit) -> Step:
+def _each(bits: int, emit: Emit) -> Step:
     def step(value: Any, _resource: Any, entries: IndexEntries) -> None:
         for item in value:
             if item is not None:
+                entries.present |= bits
                 emit(item, entries)
 
     return step
 
 
-def _each_of(branch: Branch, emit: Emit) -> Step:
+def _each_of(branch: Branch, bits: int, emit: Emit) -> Step:
     evaluate = branch.evaluate
 
     def step(value: Any, resource: Any, entries: IndexEntries) -> None:
         for item in evaluate(value, resource) or ():
             if item is not None:
+                entries.present |= bits
                 emit(item, entries)
 
     return step

@@ -74,6 +74,12 @@ def token_texts(system: str | None, code: str | None) -> tuple[str, ...]:
     return (token_any_system(code), token_in_system(system, code), token_system_only(system))
 
 
+def component_token_texts(system: str | None, code: str) -> tuple[str, ...]:
+    """Every text under which a stored token is found as a component of a composite parameter."""
+    inside = token_in_system(system, code) if system else token_without_system(code)
+    return (token_any_system(code), inside)
+
+
 # References (R4 search.html#reference).
 
 _HISTORY = re.compile(r"/_history/[^/]*$")

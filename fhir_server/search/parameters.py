@@ -22,7 +22,7 @@ SPECIAL = frozenset({"_content", "_filter", "_has", "_list", "_query", "_text", 
 class SearchParameter:
     """A search parameter as it applies to one resource type.
 
-    type: the kind of search, such as `token`; `special` for what no expression answers.
+    type: the kind of search, such as `token`; `special` for what needs a rule of its own.
     targets: the types a reference parameter may point to.
     """
 
@@ -43,13 +43,42 @@ class SearchParameter:
         return hash64(self.name)
 
     def expression(self, resource_type: str | None = None) -> Expression | None:
-        """Where its values are, compiled for a type; None for a special parameter.
+        """Where its values are, compiled for a type; None if no expression finds them.
 
         resource_type: by default its own; one that derives from it if that is `Resource`.
         """
-        if self.type == "special" or self.definition.expression is None:
+        if self.definition.expression is None:
             return None
         return compile_expression(self.definition.expression, resource_type or self.resource_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component of a composite parameter (R4 search.html#composite).
+
+    definition: the parameter that says how its values are compared.
+    expression: where its values are, seen from a value of the composite parameter.
+    """
+
+    definition: SearchParameterDefinition
+    expression: str
+
+    @property
+    def type(self) -> str:
+        """The kind of search, such as `token`."""
+        return self.definition.type
+
+
+# What R4's own definitions say wrongly about components, by their expressions: a relation and its
+# target stand in each other's place, and the name of a type is misspelt.
+_CORRECTED = {
+    ("http://hl7.org/fhir/SearchParameter/DocumentReference-relatesto", "code"): "target",
+    ("http://hl7.org/fhir/SearchParameter/DocumentReference-relation", "target"): "code",
+    (
+        "http://hl7.org/fhir/SearchParameter/Observation-value-date",
+        "value.as(DateTime) | value.as(Period)",
+    ): "value.as(dateTime) | value.as(Period)",
+}
 
 
 class SearchParameters:
@@ -66,7 +95,9 @@ class SearchParameters:
         self._by_type: dict[str, dict[str, SearchParameter]] = {
             name: {} for name in (ANY_TYPE, *sorted(self._known.resource_types))
         }
+        self._by_url: dict[str, SearchParameterDefinition] = {}
         for definition in (*self._known.search_parameters, *extra):
+            self._by_url.setdefault(definition.url, definition)
             self._add(definition)
 
     def _add(self, definition: SearchParameterDefinition) -> None:
@@ -94,3 +125,12 @@ class SearchParameters:
     def of(self, resource_type: str) -> tuple[SearchParameter, ...]:
         """Every parameter of a type, those it shares with all types included."""
         return tuple(self._by_type.get(resource_type, {}).values())
+
+    def components(self, parameter: SearchParameter) -> tuple[Component, ...]:
+        """The components of a composite parameter; empty if the definition of one is unknown."""
+        found = tuple(
+            Component(self._by_url[url], _CORRECTED.get((url, expression), expression))
+            for url, expression in parameter.definition.components
+            if url in self._by_url
+        )
+        return found if len(found) == len(parameter.definition.components) else ()

@@ -141,10 +141,7 @@ def number_range(value: int | Decimal | str) -> NumberRange:
     """
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         raise ValueError(f"{value!r} is not a number")
-    number = Decimal(value)
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -1000 or abs(number) >= HIGHEST:
-        raise ValueError(f"{value} is outside of what can be searched")
+    number, exponent = _searchable(value)
     if exponent > 0:
         exponent -= 1
     half = _HALF_STEP.get(exponent) or _HALF.scaleb(exponent)
@@ -157,8 +154,16 @@ def exact_number(value: int | Decimal) -> NumberRange:
     R4 search.html#number: with 5.4 stored, `gt5.4` finds nothing, `gt5` and `5.40` find it.
     Raises `ValueError` for what the index cannot hold.
     """
-    number_range(value)
-    return Decimal(value), Decimal(value)
+    number, _ = _searchable(value)
+    return number, number
+
+
+def _searchable(value: int | Decimal | str) -> tuple[Decimal, int]:
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -1000 or abs(number) >= HIGHEST:
+        raise ValueError(f"{value} is outside of what can be searched")
+    return number, exponent
 
 
 def quantity_range(quantity: dict[str, Any]) -> NumberRange | None:

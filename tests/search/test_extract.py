@@ -33,6 +33,10 @@ OBSERVATION: dict[str, Any] = {
     "performer": [{"reference": "Practitioner/f005"}],
     "valueQuantity": {"value": Decimal("6.3"), "unit": "mmol/L", "system": UCUM, "code": "mmol/L"},
 }
+OBSERVATION_HAS = (
+    "_profile,_source,_tag,category,code,code-value-quantity,combo-code,combo-code-value-quantity,"
+    "combo-value-quantity,date,patient,performer,status,subject,value-quantity"
+)
 
 
 def _token(name: str, system: str, code: str) -> set[int]:
@@ -56,7 +60,17 @@ def test_an_observation_has_exactly_these_entries() -> None:
                 ("_profile", "http://p"),
                 ("_profile", "http://p|1"),
                 ("_source", "http://source"),
+                ("_profile:below", "http://p"),
+                ("_profile:below", "http://p|1"),
+                ("_source:below", "http://source"),
             )
+        }
+        | {
+            key("Observation|code:text", "glucose"),
+            key("Observation|combo-code:text", "glucose"),
+            key("Observation|subject:text", "p. van de heuvel"),
+            key("Observation|patient:text", "p. van de heuvel"),
+            key("Observation|:present", OBSERVATION_HAS),
         }
         | {
             key("Observation|subject", "Patient/f001"),
@@ -69,10 +83,26 @@ def test_an_observation_has_exactly_these_entries() -> None:
     day = 86_400_000_000
     assert entries.dates == [(hash64("Observation|date"), day, day + 1_000_000)]
     low = high = Decimal("6.3")
+    unit = f"{UCUM}\x1fmmol/L\x1fmmol/L"
+    combined = [
+        hash64(f"Observation|{code}") ^ hash64(text)
+        for code in ("code-value-quantity", "combo-code-value-quantity")
+        for text in ("*\x1f15074-8", f"{LOINC}\x1f15074-8")
+    ]
+    plain = [hash64("Observation|value-quantity"), hash64("Observation|combo-value-quantity")]
     assert sorted(entries.numbers) == sorted(
-        (hash64(f"Observation|{code}"), unit, low, high)
-        for code in ("value-quantity", "combo-value-quantity")
-        for unit in (keys.unit_in_system(UCUM, "mmol/L"), keys.unit_without_system("mmol/L"))
+        (parameter, hash64(unit), low, high) for parameter in plain + combined
+    )
+    assert sorted(entries.targets) == sorted(map(hash64, ("Patient/f001", "Practitioner/f005")))
+    assert sorted(entries.texts) == sorted(
+        [
+            (keys.UNITS, unit),
+            (hash64("Observation|code:text"), "glucose"),
+            (hash64("Observation|combo-code:text"), "glucose"),
+            (hash64("Observation|subject:text"), "p. van de heuvel"),
+            (hash64("Observation|patient:text"), "p. van de heuvel"),
+            (hash64("Observation|:present"), OBSERVATION_HAS),
+        ]
     )
 
 
@@ -97,6 +127,10 @@ def test_a_patient_has_exactly_these_entries() -> None:
         "address-use": ["*\x1fhome", f"{use}\x1fhome", f"{use}\x1f*"],
         "organization": ["Organization/1"],
         "link": ["Patient/2"],
+        ":present": [
+            "active,address,address-city,address-use,birthdate,deceased,family,gender,given,link,"
+            "name,organization,phonetic"
+        ],
     }
     exact = {
         "name": ["Van de Heuvel", "Pieter"],
@@ -212,5 +246,7 @@ def test_no_junk_anywhere_makes_extraction_fail(data: st.DataObject) -> None:
     EXTRACTOR.extract(resource)
 
 
-def test_a_resource_of_an_unknown_type_has_no_entries() -> None:
-    assert EXTRACTOR.extract({"resourceType": "Nonsense", "id": "n"}).keys == []
+def test_a_resource_of_an_unknown_type_has_nothing_present() -> None:
+    assert EXTRACTOR.extract({"resourceType": "Nonsense", "id": "n"}).keys == [
+        key("Nonsense|:present", "")
+    ]

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fhir_server.search import keys
 
@@ -90,6 +92,74 @@ def test_a_canonical_is_found_with_and_without_its_version(
     uri: str, texts: tuple[str, ...]
 ) -> None:
     assert keys.uri_texts(uri) == texts
+
+
+@pytest.mark.parametrize(
+    ("uri", "prefixes"),
+    [
+        ("http://a/b/c", ("http://a", "http://a/b", "http://a/b/c")),
+        ("http://a/b/", ("http://a", "http://a/b")),
+        ("http://a", ("http://a",)),
+        ("http://a/b|1", ("http://a", "http://a/b", "http://a/b|1")),
+        ("file:///a/b", ("file://", "file:///a", "file:///a/b")),
+        ("urn:oid:1.2.3", ("urn", "urn:oid", "urn:oid:1.2.3")),
+        ("a/b", ("a", "a/b")),
+        ("/a", ("/a",)),
+        ("/", ("/",)),
+        ("|1", ("|1",)),
+        ("", ("",)),
+    ],
+)
+def test_a_uri_has_a_prefix_for_each_part_of_its_path(uri: str, prefixes: tuple[str, ...]) -> None:
+    assert keys.uri_prefixes(uri) == prefixes
+
+
+@given(st.text("a/:|.", max_size=12), st.sampled_from(["", "http://", "urn:"]))
+def test_a_prefix_of_a_prefix_is_a_prefix(rest: str, scheme: str) -> None:
+    prefixes = keys.uri_prefixes(scheme + rest)
+    assert len(set(prefixes)) == len(prefixes)
+    for prefix in prefixes[:-1]:
+        assert (scheme + rest).startswith(prefix)
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "unit", "text"),
+    [
+        ("http://u", "mg", "milligram", "http://u\x1fmg\x1fmilligram"),
+        (None, None, "mg", "\x1f\x1fmg"),
+        (None, "mg", None, "\x1fmg\x1f"),
+        (None, None, None, ""),
+        ("", "", "", ""),
+    ],
+)
+def test_a_unit_has_one_text(
+    system: str | None, code: str | None, unit: str | None, text: str
+) -> None:
+    assert keys.unit_text(system, code, unit) == text
+    assert keys.unit_hash(text) == (keys.hash64(text) if text else keys.NO_UNIT)
+
+
+@pytest.mark.parametrize(
+    ("system", "texts"), [("http://s", ("*\x1fc", "http://s\x1fc")), (None, ("*\x1fc", "\x1fc"))]
+)
+def test_a_component_is_found_by_its_code_but_not_by_a_system_alone(
+    system: str | None, texts: tuple[str, ...]
+) -> None:
+    assert keys.component_token_texts(system, "c") == texts
+
+
+def test_rows_of_a_composite_are_under_its_name_and_the_other_components() -> None:
+    one, other = (
+        keys.composite_parameter("N", ("a", "b")),
+        keys.composite_parameter("N", ("a\x1eb",)),
+    )
+    assert one == other == keys.hash64("N") ^ keys.hash64("a\x1eb")
+    assert one not in (keys.composite_parameter("N", ("b", "a")), keys.hash64("N"))
+
+
+def test_the_parameters_that_are_present_are_told_in_order() -> None:
+    assert keys.presence_parameter("Patient") == "Patient|:present"
+    assert keys.presence_text(["name", "_tag", "gender"]) == "_tag,gender,name"
 
 
 def test_a_quantity_is_found_by_coded_unit_by_code_and_by_text() -> None:
