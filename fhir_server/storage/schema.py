@@ -165,8 +165,37 @@ index_state = Table(
         nullable=False,
         comment="grows with every change of the search parameters",
     ),
-    Column("format", Integer, nullable=False, comment="what the extraction of a release puts in"),
+    Column("format", Integer, nullable=False, comment="what every entry is made in, at least"),
+    Column("target", Integer, nullable=False, comment="what new entries are made in"),
     comment="One row: what the entries of the search index are made with.",
+)
+
+search_parameter = Table(
+    "search_parameter",
+    metadata,
+    Column(
+        "source",
+        _bytewise,
+        nullable=False,
+        comment="'SearchParameter/id', or the url of one that comes with the server",
+    ),
+    Column("definition", JSONB, nullable=False, comment="what matters of the resource"),
+    Column("state", _bytewise, nullable=False, comment="indexing, ready or removing"),
+    Column(
+        "redefined",
+        Boolean,
+        nullable=False,
+        comment="whether workers may still answer by a former definition",
+    ),
+    Column("generation", Integer, nullable=False, comment="with which the state began"),
+    Column(
+        "types",
+        ARRAY(_bytewise),
+        nullable=False,
+        comment="those whose resources are read again for it",
+    ),
+    PrimaryKeyConstraint("source", name="search_parameter_pkey"),
+    comment="Search parameters beside those of R4, as they are indexed.",
 )
 
 secret = Table(
@@ -249,6 +278,7 @@ INDEX_PURPOSES = {
     "number_value_ordered": "number and quantity search, sorting by number",
     "number_value_rid": "removing a resource's values when it changes",
     "vocabulary_ordered": "the texts of a kind, by prefix",
+    "search_parameter_pkey": "one search parameter",
     "secret_pkey": "one secret",
     "counter_pkey": "taking the next numbers",
     "job_pkey": "one job",

@@ -29,9 +29,20 @@ create index vocabulary_ordered on vocabulary (parameter, value);
 
 create table index_state (
     generation integer not null,
-    format integer not null
+    format integer not null,
+    target integer not null
 );
-insert into index_state (generation, format) values (0, 1);
+insert into index_state (generation, format, target) values (0, 1, 1);
+
+create table search_parameter (
+    source text collate "C" not null,
+    definition jsonb not null,
+    state text collate "C" not null,
+    redefined boolean not null,
+    generation integer not null,
+    types text[] collate "C" not null,
+    constraint search_parameter_pkey primary key (source)
+);
 
 create table secret (
     name text collate "C" not null,
@@ -56,7 +67,19 @@ comment on index vocabulary_ordered is 'the texts of a kind, by prefix';
 comment on table index_state is
     'One row: what the entries of the search index are made with.';
 comment on column index_state.generation is 'grows with every change of the search parameters';
-comment on column index_state.format is 'what the extraction of a release puts in';
+comment on column index_state.format is 'what every entry is made in, at least';
+comment on column index_state.target is 'what new entries are made in';
+comment on table search_parameter is
+    'Search parameters beside those of R4, as they are indexed.';
+comment on column search_parameter.source is
+    '''SearchParameter/id'', or the url of one that comes with the server';
+comment on column search_parameter.definition is 'what matters of the resource';
+comment on column search_parameter.state is 'indexing, ready or removing';
+comment on column search_parameter.redefined is
+    'whether workers may still answer by a former definition';
+comment on column search_parameter.generation is 'with which the state began';
+comment on column search_parameter.types is 'those whose resources are read again for it';
+comment on index search_parameter_pkey is 'one search parameter';
 comment on table secret is
     'Keys made here that never leave: cursors are signed with one.';
 comment on index secret_pkey is 'one secret'
