@@ -16,7 +16,8 @@ from benchmarks.hospital.rare import RARE_PATIENTS, RARE_YEAR, Planted, planted
 FIRST_DAY = date(2010, 1, 1)
 DAYS = 5479  # to the end of 2024
 MINUTES = DAYS * 24 * 60
-NEW_CODE_FROM = (date(RARE_YEAR + 8, 1, 1) - FIRST_DAY).days * 24 * 60
+# The second of January, so that no time zone finds it in the year before.
+NEW_CODE_FROM = (date(RARE_YEAR + 8, 1, 2) - FIRST_DAY).days * 24 * 60
 LEAST_SIZE = 20_000
 
 # Every hundredth of a per cent of the hospital and the least number; Observations are the rest.
@@ -35,7 +36,7 @@ _SHARES = {
 }
 TYPES = (*_SHARES, "Observation")
 
-# The department of an encounter; every fifth or sixth one is at one of the first four.
+# The first departments' shares of the encounters, in per cent; the others share the rest.
 DEPARTMENT_WEIGHTS = (16.0, 14.0, 12.5, 11.5)
 LABORATORIES = (5, 6)
 _LABORATORY_SHARE = 0.6
@@ -82,14 +83,13 @@ class Hospital:
         self._patients = patients
         self._patient_shares = zipf(len(patients), 0.7)
         others = self.counts["Organization"] - len(DEPARTMENT_WEIGHTS)
-        tail = [20.0 / rank for rank in range(2, others + 2)]
-        self._department_shares = cumulated([*DEPARTMENT_WEIGHTS, *tail])
+        seldom = _sharing(100.0 - sum(DEPARTMENT_WEIGHTS), others)
+        self._department_shares = cumulated([*DEPARTMENT_WEIGHTS, *seldom])
         self._practitioner_shares = zipf(self.counts["Practitioner"], 0.7)
         vital = [item.weight for item in known.vital_signs]
-        ranks = [1.0 / rank for rank in range(1, len(known.laboratory) + 1)]
-        rest = (100.0 - sum(vital)) / sum(ranks)
+        laboratory = _sharing(100.0 - sum(vital), len(known.laboratory))
         self._measurements = [*known.vital_signs, *known.laboratory]
-        self._measurement_shares = cumulated([*vital, *(rest * rank for rank in ranks)])
+        self._measurement_shares = cumulated([*vital, *laboratory])
         self._new_share = known.new_vital_sign.weight / 100.0
         self._new = known.new_vital_sign
 
@@ -126,6 +126,11 @@ class Hospital:
         registered = 0.5 + 0.5 * encounter / self.counts["Encounter"]
         available = max(int(registered * self.counts["Patient"]) - RARE_PATIENTS, 1)
         return RARE_PATIENTS + (number - RARE_PATIENTS) % available
+
+    def busiest(self, count: int) -> list[int]:
+        """Patients with the most encounters, known from the beginning on."""
+        early = self.counts["Patient"] // 2
+        return [number for number in self._patients if number < early][:count]
 
     def department_of(self, encounter: int) -> int:
         """The Organization that provides it."""
@@ -164,6 +169,12 @@ class Hospital:
         """The Organization that measured a laboratory value."""
         first = self.chance("laboratory", observation) < _LABORATORY_SHARE
         return LABORATORIES[0] if first else LABORATORIES[1]
+
+
+def _sharing(total: float, count: int) -> list[float]:
+    """A total divided among ranks by Zipf's law."""
+    weights = [1.0 / rank for rank in range(1, count + 1)]
+    return [total * weight / sum(weights) for weight in weights]
 
 
 _PURPOSES = (
