@@ -11,8 +11,9 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import decode_query
 from fhir_server.outcome import Invalid, Issue, PreconditionFailed
 from fhir_server.search import execute
+from fhir_server.search.conditions import Keys
 from fhir_server.search.keys import hash64_uncached
-from fhir_server.search.query import RESULT_PARAMETERS, Query, parse
+from fhir_server.search.query import Query, parse, shapes
 from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
 
@@ -34,7 +35,7 @@ class Condition:
         self, engine: Engine, ctx: Context, type_: str, query: Iterable[tuple[str, str]]
     ) -> None:
         selecting = [(name, value) for name, value in query if name not in _SHAPING]
-        if misplaced := sorted({name for name, _ in selecting} & RESULT_PARAMETERS):
+        if misplaced := sorted({name for name, _ in selecting if shapes(name)}):
             text = f"A condition selects resources; {', '.join(misplaced)} cannot be part of one"
             raise Invalid(Issue("invalid", text))
         if not selecting:
@@ -43,8 +44,14 @@ class Condition:
             )
         self.type = type_
         self.text = f"{type_}?{urlencode(sorted(selecting), safe=_READABLE)}"
-        parameters = engine.index(ctx).parameters
-        self.query: Query = parse(parameters, type_, selecting, engine.circumstances(ctx))
+        index = engine.index(ctx)
+        self.query: Query = parse(
+            index.parameters,
+            type_,
+            selecting,
+            engine.circumstances(ctx),
+            unready=index.unready,
+        )
 
     @classmethod
     def of_text(cls, engine: Engine, ctx: Context, type_: str, text: str) -> "Condition":
@@ -63,8 +70,10 @@ class Condition:
     @property
     def key(self) -> int | None:
         """The one search key that this asks for, when that is all it asks for."""
-        predicates = self.query.predicates
-        return predicates[0].key if len(predicates) == 1 else None
+        condition = self.query.condition
+        if isinstance(condition, Keys) and len(condition.any_of) == 1:
+            return condition.any_of[0]
+        return None
 
 
 async def matches(
@@ -81,9 +90,8 @@ async def matches(
         if condition.key is not None:
             by_key.setdefault(condition.key, []).append(condition.text)
         else:
-            found[condition.text] = await execute.ids(
-                connection, statements.schema, condition.query
-            )
+            at = engine.settling(ctx, connection)
+            found[condition.text] = await execute.ids(at, condition.query)
     for key, hits in (await resources.matching_keys(connection, statements, list(by_key))).items():
         found.update(dict.fromkeys(by_key[key], hits))
     return found

@@ -1,12 +1,15 @@
 """The wired parts that every interaction uses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fhir_server.context import Context
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.interactions.routing import Router
+from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.index import SearchIndex
+from fhir_server.search.settle import Settling
 from fhir_server.spec import Definitions
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import BoundStore, Connection, Store
@@ -24,6 +27,14 @@ class Limits:
     bundle_entries: int = 5000
     page: int = 20
     largest_page: int = 1000
+
+
+class _NoTerminology:
+    async def codes_of(self, value_set: str) -> Mapping[str, frozenset[str]]:
+        raise Invalid(Issue("not-supported", f"The value set {value_set!r} is not known here"))
+
+    async def related(self, system: str, code: str, relation: str) -> frozenset[str]:
+        raise Invalid(Issue("not-supported", f"The code system {system!r} is not known here"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +57,13 @@ class Engine:
         """The search parameters of the context's tenant, and how they are extracted."""
         return self.indexes.of(ctx.tenant)
 
+    def settling(self, ctx: Context, connection: Connection) -> Settling:
+        """Where a search of the context's tenant is carried out."""
+        return Settling(connection, self.statements(ctx).schema, _NoTerminology())
+
     def circumstances(self, ctx: Context) -> Circumstances:
         """What search values mean to the client of this interaction."""
-        return replace(self.where, seen_as=ctx.base_url)
+        return replace(self.where, seen_as=ctx.base_url, now=ctx.now())
 
     def within(self, connection: Connection) -> "Engine":
         """The same engine with every interaction inside `connection`'s transaction."""

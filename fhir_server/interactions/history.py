@@ -65,12 +65,13 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
         "before": bounds.before,
         "alive": bounds.alive,
         "limit": size + 1,
-        **_position(request, oldest_first),
     }
     total: int | None = None
     rows: list[Stored] = []
     counting = subset.summary == "count" or size == 0
     async with engine.store.connection() as connection:
+        secret = await engine.store.secret(connection, ctx.tenant, "cursor")
+        parameters |= _position(request, secret, oldest_first)
         if request.id:
             identity = (request.type, request.id)
             if await resources.current(connection, statements, *identity) is None:
@@ -82,7 +83,7 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
             query = statements.history_pages[level, oldest_first]
             rows = await resources.history_page(connection, query, parameters)
     entries = [_entry(ctx, row, subset) for row in rows[:size]]
-    links = _links(ctx, request, rows[size - 1] if len(rows) > size else None)
+    links = _links(ctx, request, secret, rows[size - 1] if len(rows) > size else None)
     return Result(200, bundle(ctx, "history", links, entries, total))
 
 
@@ -130,12 +131,11 @@ def _instant(microseconds: int) -> datetime:
         return _START if microseconds < 0 else _END
 
 
-def _position(request: Request, oldest_first: bool) -> dict[str, Any]:
+def _position(request: Request, secret: bytes, oldest_first: bool) -> dict[str, Any]:
     text = request.one("_cursor")
     if text is None:
         return {"at": _START if oldest_first else _END, "at_rid": 0, "at_version": 0}
-    microseconds, rid, version = decode_cursor(text, (int, int, int))
-    at = _EPOCH + timedelta(microseconds=min(max(microseconds, 0), 2**57))
+    at, rid, version = decode_cursor(secret, _path(request), text)
     return {"at": at, "at_rid": rid, "at_version": version}
 
 
@@ -157,13 +157,19 @@ def _entry(ctx: Context, row: Stored, subset: Subset) -> dict[str, Any]:
     return entry
 
 
-def _links(ctx: Context, request: Request, last: Stored | None) -> list[tuple[str, str]]:
-    path = "/".join(part for part in (request.type, request.id, "_history") if part)
+def _path(request: Request) -> str:
+    return "/".join(part for part in (request.type, request.id, "_history") if part)
+
+
+def _links(
+    ctx: Context, request: Request, secret: bytes, last: Stored | None
+) -> list[tuple[str, str]]:
+    path = _path(request)
     kept = [item for item in request.query if item[0] in PARAMETERS]
     links = [("self", url(ctx, path, kept))]
     if last is not None:
-        microseconds = (last.last_updated - _EPOCH) // timedelta(microseconds=1)
-        cursor = encode_cursor([microseconds, last.rid, last.version])
+        position = [last.last_updated, last.rid, last.version]
+        cursor = encode_cursor(secret, path, position)
         following = [item for item in kept if item[0] != "_cursor"]
         links.append(("next", url(ctx, path, [*following, ("_cursor", cursor)])))
     return links

@@ -50,6 +50,7 @@ class Request:
     """One interaction to carry out.
 
     type, id, version: from the URL, as far as it names them.
+    compartment: type and id of the owner of the compartment that is searched.
     query: decoded name and value pairs, in the order given.
     resource: the decoded body, None when there is none.
     patch: the body as a patch, for an interaction that takes one.
@@ -61,6 +62,7 @@ class Request:
     type: str = ""
     id: str = ""
     version: str = ""
+    compartment: tuple[str, str] | None = None
     query: list[tuple[str, str]] = field(default_factory=list)
     resource: Any = None
     patch: Patch | None = None

@@ -99,6 +99,10 @@ class Router:
             pattern[3] = "[vid]"
         elif len(rest) == 2 and rest[1].startswith("$"):
             raise _unknown_operation(rest[1], first)
+        elif len(rest) >= 2 and (rest[1] == "*" or rest[1] in self._types):
+            request.compartment = (first, rest[0])
+            request.type, request.id = "" if rest[1] == "*" else rest[1], ""
+            pattern[2] = "[type]"
         return "/".join(pattern), request
 
     def _unknown_type(self, name: str) -> NotFound:

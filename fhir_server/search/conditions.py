@@ -1,27 +1,15 @@
-"""What a condition on a resource is, as SQL, and how search values are split and unescaped."""
+"""What a search asks of a resource, before it is SQL: a small algebra of conditions."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 
 class PredicateError(ValueError):
     """A search value that cannot be understood; says what was expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """A condition on a resource `r`.
-
-    sql: the condition, with `%s` for each of `values`.
-    key: the one search key that this asks for, when it asks for exactly one.
-    """
-
-    sql: str
-    values: tuple[Any, ...]
-    key: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +19,219 @@ class Circumstances:
     base_url: under which absolute references were indexed as this server's own.
     zone: of dates and times that name none.
     seen_as: the base URL that the client uses; it need not be `base_url`.
+    now: what `ap` measures distances from.
     """
 
     base_url: str
     zone: ZoneInfo
     seen_as: str = ""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def any_of(predicates: Sequence[Predicate]) -> Predicate:
-    """At least one of several conditions."""
-    if len(predicates) == 1:
-        return predicates[0]
-    text = " or ".join(item.sql for item in predicates)
-    return Predicate(f"({text})", tuple(value for item in predicates for value in item.values))
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """It has at least one of these hashed keys; none at all when there are none."""
+
+    any_of: tuple[int, ...]
 
 
-def negated(inner: Predicate) -> Predicate:
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """It has a row in a table of ordered values.
+
+    table: `string_value`, `date_value` or `number_value`.
+    parameter: the hash under which the row stands.
+    sql: what holds for the row `v`, a constant text with `%s` for each of `values`.
+    """
+
+    table: str
+    parameter: int
+    sql: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Something holds for its own columns: a constant text about `{r}`.
+
+    few: it names the resources that are meant.
+    """
+
+    sql: str
+    values: tuple[Any, ...] = ()
+    few: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """It has a key of a text that the vocabulary has: a constant text about `value`.
+
+    parameter: the hash of the kind of text; the keys are made with it as well.
+    """
+
+    parameter: int
+    sql: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """`:missing`: the parameter has no value, or has one.
+
+    presence: the hash under which the vocabulary lists sets of parameters that have values.
+    """
+
+    presence: int
+    code: str
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A quantity in whatever unit it is stored, compared in that unit.
+
+    system, code: as asked for; None for any system.
+    prefix, low, high: as for a number, in the unit asked for.
+    """
+
+    parameter: int
+    system: str | None
+    code: str
+    prefix: str
+    low: Any
+    high: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Concepts:
+    """A token among the codes that terminology gives.
+
+    name: `Observation|code`, which the keys are made with.
+    relation: `in` a value set, or `above` or `below` a code.
+    """
+
+    name: str
+    relation: str
+    system: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Resources of one type that meet a condition."""
+
+    type: str
+    condition: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Refers:
+    """It refers, by a parameter, to one of a selection: a chain.
+
+    by_url: the reference is a canonical, which names the target's url and not its id.
+    """
+
+    parameter: int
+    target: Selection
+    by_url: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReferredBy:
+    """One of a selection refers to it by a parameter: `_has`."""
+
+    parameter: int
+    source: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """It refers to a resource, or to one above or below that in its hierarchy.
+
+    parameter: of the reference that is searched; step: of the one that makes the hierarchy.
+    """
+
+    parameter: int
+    type: str
+    step: int
+    reference: int
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
     """The opposite of a condition."""
-    return Predicate(f"not ({inner.sql})", inner.values)
+
+    inner: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one of several conditions; always when there are none."""
+
+    of: tuple["Condition", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of several conditions; never when there are none."""
+
+    of: tuple["Condition", ...] = ()
+
+
+# What SQL can ask, and what has to be settled with the database or with terminology first.
+Settled: TypeAlias = Keys | Ordered | Column | Refers | ReferredBy | Not | AllOf | AnyOf
+Condition: TypeAlias = Settled | Spoken | Absent | Measured | Concepts | Hierarchy
+
+ALWAYS = AllOf()
+NEVER = Keys(())
+
+
+def all_of(conditions: Iterable[Condition]) -> Condition:
+    """Every one of several conditions, without needless nesting."""
+    flat = tuple(_members(conditions, AllOf))
+    if NEVER in flat:
+        return NEVER
+    return flat[0] if len(flat) == 1 else AllOf(flat)
+
+
+def any_of(conditions: Iterable[Condition]) -> Condition:
+    """At least one of several conditions; keys are put together, as one look-up finds them."""
+    flat = list(_members(conditions, AnyOf))
+    keys = tuple(
+        dict.fromkeys(key for item in flat if isinstance(item, Keys) for key in item.any_of)
+    )
+    others: list[Condition] = [item for item in flat if not isinstance(item, Keys)]
+    if keys or not others:
+        others.insert(0, Keys(keys))
+    return others[0] if len(others) == 1 else AnyOf(tuple(others))
+
+
+def _members(
+    conditions: Iterable[Condition], kind: type[AllOf] | type[AnyOf]
+) -> Iterator[Condition]:
+    for item in conditions:
+        if isinstance(item, kind):
+            yield from item.of
+        else:
+            yield item
+
+
+def size(condition: Condition) -> int:
+    """How many values a condition binds, which has a limit."""
+    match condition:
+        case Keys(any_of=values):
+            return len(values)
+        case Ordered(values=values) | Column(values=values) | Spoken(values=values):
+            return sum(len(item) if isinstance(item, list | tuple) else 1 for item in values)
+        case AllOf(of=members) | AnyOf(of=members):
+            return sum(map(size, members))
+        case Not(inner=inner):
+            return size(inner)
+        case Refers(target=selection) | ReferredBy(source=selection):
+            return 1 + size(selection.condition)
+        case _:
+            return 1
 
 
 def unescape(text: str) -> str:

@@ -1,77 +1,193 @@
-"""Runs a search that was understood, a page at a time."""
+"""Runs a search that was understood, a page at a time.
 
-from dataclasses import dataclass
+Nobody knows beforehand whether a condition holds for most resources or for few, and the two want
+opposite ways: walking through the order until the page is full, or gathering all matches by index
+and sorting them. So a page is found by steps, each of bounded cost, and the first one that is
+enough ends it: a short walk; a longer one, if the short one found something; a gathering of at most
+so many matches; and a walk without end, for a condition that is by then known to hold often. What
+was measured for each step stands in docs/performance.md.
+"""
+
+from dataclasses import dataclass, field
 from typing import Any
 
+from fhir_server.search import sources
+from fhir_server.search.conditions import ALWAYS, NEVER, AllOf, Column, Condition
 from fhir_server.search.query import Query
+from fhir_server.search.settle import Settling, settle
+from fhir_server.search.sources import Order, Position, Source
+from fhir_server.search.sql import Writer
 from fhir_server.storage.resources import Stored
-from fhir_server.storage.store import Connection
+
+SHORT_WALK = 300
+LONG_WALK = 6_000
+# Matches in a short walk from which a long one is likely to fill a page.
+PROMISING = 2
+MOST_GATHERED = 20_000
 
 _COLUMNS = (
-    "r.rid, r.type, r.id, r.version, r.last_updated, r.method, "
-    "convert_to(coalesce(r.exact, r.content::text), 'UTF8')"
+    "w.rid, w.type, w.id, w.version, w.last_updated, w.method, "
+    "convert_to(coalesce(w.exact, w.content::text), 'UTF8')"
 )
+_WIDTH = 7
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page:
-    """One page of matches in the stable default order, newest first.
+    """One page of matches, in the order of the search.
 
-    following: the position to continue from, None on the last page.
+    positions: of the first and the last match; empty without matches.
+    more: whether there are matches beyond, in the direction that was read.
+    total: how many match, where that came to be known.
     """
 
-    matches: list[Stored]
-    following: int | None
+    matches: list[Stored] = field(default_factory=list)
+    positions: tuple[Position, ...] = ()
+    more: bool = False
+    total: int | None = None
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows found in order, each with its position."""
+
+    found: list[tuple[Any, ...]]
+    total: int | None = None
+    complete: bool = True
 
 
 async def page(
-    connection: Connection, schema: str, query: Query, *, size: int, after: int | None
+    at: Settling, query: Query, *, size: int, after: Position | None = None, backwards: bool = False
 ) -> Page:
-    """The next `size` matches after a position."""
-    condition, values = _where(query)
-    if after is not None:
-        condition += " and r.rid < %s"
-        values.append(after)
-    text = f"select {_COLUMNS} from {schema}.resource r where {condition}"
-    rows = await _rows(
-        connection, f"{text} order by r.rid desc limit %s", schema, [*values, size + 1]
-    )
-    matches = [Stored(*row) for row in rows[:size]]
-    return Page(matches, matches[-1].rid if len(rows) > size and matches else None)
+    """The matches that follow a position, at most `size`; those before it if `backwards`."""
+    search = await _Search.of(at, query, backwards)
+    rows = await search.rows(size + 1, after)
+    return _page(rows, size, search.order)
 
 
-async def count(connection: Connection, schema: str, query: Query) -> int:
+async def count(at: Settling, query: Query) -> int:
     """How many resources match."""
-    condition, values = _where(query)
-    text = f"select count(*) from {schema}.resource r where {condition}"
-    return int((await _rows(connection, text, schema, values))[0][0])
+    condition = await settle(query.condition, at)
+    writer = Writer(gathering=True)
+    where = _where(query, condition, writer)
+    rows = await at.rows(f"select count(*) from {{s}}.resource r where {where}", writer.values)
+    return int(rows[0][0])
 
 
-async def ids(connection: Connection, schema: str, query: Query) -> list[str]:
+async def ids(at: Settling, query: Query) -> list[str]:
     """Up to two ids of matches: enough to tell none, one and several."""
-    condition, values = _where(query)
-    text = f"select min(r.id), max(r.id) from {schema}.resource r where {condition}"
-    ((lowest, highest),) = await _rows(connection, text, schema, values)
+    condition = await settle(query.condition, at)
+    writer = Writer(gathering=True)
+    where = _where(query, condition, writer)
+    text = f"select min(r.id), max(r.id) from {{s}}.resource r where {where}"
+    ((lowest, highest),) = await at.rows(text, writer.values)
     return sorted({lowest, highest} - {None})
 
 
-def _where(query: Query) -> tuple[str, list[Any]]:
-    conditions = ["r.content is not null"]
-    values: list[Any] = []
-    if query.type:
-        conditions.append("r.type = %s")
-        values.append(query.type)
-    for item in query.predicates:
-        conditions.append(item.sql)
-        values.extend(item.values)
-    return " and ".join(conditions), values
+def _types(query: Query) -> tuple[str, ...]:
+    return (query.type,) if query.type else query.types
 
 
-async def _rows(
-    connection: Connection, text: str, schema: str, values: list[Any]
-) -> list[tuple[Any, ...]]:
-    # Not prepared: the best plan depends on how common the values are, so each search is planned.
-    cursor = await connection.execute(
-        text.replace("{s}", schema), values, prepare=False, binary=True
-    )
-    return await cursor.fetchall()
+def _where(query: Query, condition: Condition, writer: Writer) -> str:
+    live = sources.live(_types(query), writer.values)
+    return f"{live} and {writer.write(condition, 'r')}"
+
+
+@dataclass(slots=True)
+class _Search:
+    at: Settling
+    types: tuple[str, ...]
+    condition: Condition
+    order: Order
+
+    @classmethod
+    async def of(cls, at: Settling, query: Query, backwards: bool) -> "_Search":
+        condition = await settle(query.condition, at)
+        return cls(at, _types(query), condition, Order(query.sort, backwards))
+
+    async def rows(self, wanted: int, after: Position | None) -> _Rows:
+        """The rows of a page, by the first step that is enough."""
+        if self.condition == NEVER:
+            return _Rows([], 0)
+        if not self.order.walkable:
+            return await self._gather(wanted, after, None)
+        if self.condition == ALWAYS:
+            return _Rows(await self._walk(wanted, after))
+        if not _few(self.condition):
+            first = sources.segments(self.types, self.order, after)[0]
+            found = await self._step(first, wanted, SHORT_WALK)
+            if PROMISING <= len(found) < wanted:
+                found = await self._step(first, wanted, LONG_WALK)
+            if len(found) == wanted:
+                return _Rows(found)
+        gathered = await self._gather(wanted, after, MOST_GATHERED)
+        return gathered if gathered.complete else _Rows(await self._walk(wanted, after))
+
+    async def _walk(self, wanted: int, after: Position | None) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for source in sources.segments(self.types, self.order, after):
+            found += await self._step(source, wanted - len(found), None)
+            if len(found) == wanted:
+                break
+        return found
+
+    async def _step(self, source: Source, wanted: int, limit: int | None) -> list[tuple[Any, ...]]:
+        """The matches among the next `limit` rows of a source."""
+        writer = Writer(gathering=False, values=list(source.values))
+        inner = source.text
+        if limit is not None:
+            inner += " limit %s"
+            writer.values.append(limit)
+        where = writer.write(self.condition, "w")
+        text = (
+            f"select {_COLUMNS}, w.k0 from ({inner}) w where {where} "
+            f"order by {source.order} limit %s"
+        )
+        return await self.at.rows(text, [*writer.values, wanted])
+
+    async def _gather(self, wanted: int, after: Position | None, most: int | None) -> _Rows:
+        """All matches by the index that finds them, sorted; incomplete when over `most`."""
+        writer = Writer(gathering=True)
+        live = sources.live(self.types, writer.values)
+        where = writer.write(self.condition, "r")
+        values = writer.values
+        limit = ""
+        if most is not None:
+            limit = " limit %s"
+            values.append(most + 1)
+        names = [f"k{at}" for at in range(max(1, len(self.order.keys)))]
+        keys = ", ".join(sources.key_columns(self.order, values))
+        following = sources.following(self.order, after, values)
+        order = self.order.by(names)
+        text = (
+            f"with found as materialized (select r.rid from {{s}}.resource r where {live} "
+            f"and {where}{limit}), keyed as (select r.rid, {keys} from found "
+            f"join {{s}}.resource r on r.rid = found.rid), page as (select * from keyed "
+            f"where {following} order by {order} limit %s) "
+            f"select {_COLUMNS}, {', '.join(names)}, c.total "
+            f"from (select count(*) as total from found) c left join (select r.*, "
+            f"{', '.join(names)} from page join {{s}}.resource r using (rid)) w on true "
+            f"order by {order}"
+        )
+        rows = await self.at.rows(text, [*values, wanted])
+        total = rows[0][-1]
+        if most is not None and total > most:
+            return _Rows([], None, complete=False)
+        return _Rows([row[:-1] for row in rows if row[0] is not None], total)
+
+
+def _few(condition: Condition) -> bool:
+    """Whether a condition names its matches, so that they are few."""
+    if isinstance(condition, AllOf):
+        return any(map(_few, condition.of))
+    return isinstance(condition, Column) and condition.few
+
+
+def _page(rows: _Rows, size: int, order: Order) -> Page:
+    found = rows.found[:size]
+    if order.backwards:
+        found = found[::-1]
+    matches = [Stored(*row[:_WIDTH]) for row in found]
+    ends = (found[0], found[-1]) if found else ()
+    positions = tuple(order.position(row[0], row[_WIDTH:]) for row in ends)
+    return Page(matches, positions, len(rows.found) > size, rows.total)

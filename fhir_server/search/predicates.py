@@ -1,43 +1,55 @@
-"""What one search parameter asks of a resource, as SQL (R4 search.html#ptypes).
-
-SQL fragments are constants of this module and refer to the resource as `r` and to the tenant's
-schema as `{s}`; whatever a client sends is bound as a parameter, never part of the text.
-"""
+"""What one search parameter asks of a resource (R4 search.html#ptypes)."""
 
 import re
 from collections.abc import Callable, Sequence
 
-from fhir_server.search import keys, ranges
+from fhir_server.search import keys, position, ranges
 from fhir_server.search.conditions import (
+    NEVER,
+    Absent,
     Circumstances,
-    Predicate,
+    Column,
+    Concepts,
+    Condition,
+    Hierarchy,
+    Keys,
+    Not,
+    Ordered,
     PredicateError,
+    Spoken,
     any_of,
-    negated,
     split_bar,
     unescape,
 )
 from fhir_server.search.normalize import INDEXED_LENGTH, normalize
-from fhir_server.search.parameters import SearchParameter
+from fhir_server.search.parameters import COLUMNS, SearchParameter
 
 MOST_VALUES = 500
 
+# The parameter by which a resource names the one above it, by type (R4 search.html#reference).
+HIERARCHIES = {
+    "Encounter": "part-of",
+    "Location": "partof",
+    "MedicationAdministration": "part-of",
+    "Organization": "partof",
+    "Procedure": "part-of",
+    "Task": "part-of",
+}
 
-_Maker = Callable[[SearchParameter, str, Sequence[str], Circumstances], Predicate]
+_Maker = Callable[[SearchParameter, str, Sequence[str], Circumstances], Condition]
 
 
 def supported(parameter: SearchParameter) -> frozenset[str]:
     """The modifiers that may be given, `""` for none, `[type]` for a type name; empty: none."""
-    if parameter.code == "_id":
-        return _ID_MODIFIERS
-    if parameter.code == "_lastUpdated":
-        return _PLAIN
-    return _MODIFIERS.get(parameter.type, frozenset())
+    found = _OF_CODE.get(parameter.code) or _MODIFIERS.get(parameter.type, frozenset())
+    if "above" in found and parameter.type == "reference" and not _hierarchical(parameter):
+        return found - {"above", "below"}
+    return found
 
 
 def predicate(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
+) -> Condition:
     """The condition for one parameter with its comma-separated alternatives.
 
     modifier: one that `supported` gives. Raises `PredicateError` for a value of the wrong form.
@@ -48,14 +60,25 @@ def predicate(
         raise PredicateError("an empty value; expected one value, or several separated by commas")
     if any("\0" in value for value in values):
         raise PredicateError("the character U+0000, which no value can have")
+    if modifier == "missing":
+        return _missing(parameter, values)
     maker = _BY_CODE.get(parameter.code) or _BY_TYPE[parameter.type]
     return maker(parameter, modifier, values, where)
 
 
-def _any_key(wanted: Sequence[int]) -> Predicate:
-    if len(wanted) == 1:
-        return Predicate("r.keys @> array[%s]::bigint[]", (wanted[0],), wanted[0])
-    return Predicate("r.keys && %s::bigint[]", (list(wanted),))
+def _missing(parameter: SearchParameter, values: Sequence[str]) -> Condition:
+    if len(values) > 1 or values[0] not in ("true", "false"):
+        raise PredicateError("expected true or false after :missing")
+    missing = values[0] == "true"
+    if parameter.code in COLUMNS:
+        return NEVER if missing else Column("true")
+    presence = keys.presence_parameter(parameter.resource_type)
+    return Absent(keys.hash64(presence), parameter.code, missing)
+
+
+def _keys(parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Keys:
+    name = keys.parameter_name(parameter.resource_type, parameter.code, modifier)
+    return Keys(tuple(dict.fromkeys(keys.key(name, text) for text in texts)))
 
 
 # token
@@ -83,16 +106,34 @@ def _of_type_text(value: str) -> str:
 
 def _token(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
+) -> Condition:
     if modifier == "of-type":
         return _keys(parameter, "of-type", [_of_type_text(value) for value in values])
-    found = _keys(parameter, "", [token_text(value) for value in values])
-    return negated(found) if modifier == "not" else found
+    if modifier == "text":
+        return _display(parameter, values)
+    if modifier in ("in", "not-in"):
+        found = any_of(Concepts(parameter.name, "in", "", unescape(value)) for value in values)
+        return Not(found) if modifier == "not-in" else found
+    if modifier in ("above", "below"):
+        return any_of(_related(parameter, modifier, value) for value in values)
+    texts = _keys(parameter, "", [token_text(value) for value in values])
+    return Not(texts) if modifier == "not" else texts
 
 
-def _keys(parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Predicate:
-    name = keys.parameter_name(parameter.resource_type, parameter.code, modifier)
-    return _any_key([keys.key(name, text) for text in texts])
+def _related(parameter: SearchParameter, modifier: str, value: str) -> Condition:
+    parts = split_bar(value)
+    if len(parts) != 2 or not all(parts):
+        raise PredicateError(f"expected system|code after :{modifier}")
+    return Concepts(parameter.name, modifier, *parts)
+
+
+def _display(parameter: SearchParameter, values: Sequence[str]) -> Condition:
+    name = keys.parameter_name(parameter.resource_type, parameter.code, keys.TEXT)
+    found = []
+    for value in values:
+        sql, bound = _begins(_folded(unescape(value)), "value")
+        found.append(Spoken(keys.hash64(name), sql, bound))
+    return any_of(found)
 
 
 # reference
@@ -103,18 +144,26 @@ _BARE_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
 def _reference(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
+) -> Condition:
     if modifier == "identifier":
         return _keys(parameter, "identifier", [token_text(value) for value in values])
+    if modifier == "text":
+        return _display(parameter, values)
+    if modifier in ("above", "below"):
+        return any_of(_hierarchy(parameter, modifier, value, where) for value in values)
     texts = [
-        text for value in values for text in _reference_texts(parameter, modifier, value, where)
+        text for value in values for text in reference_texts(parameter, modifier, value, where)
     ]
     return _keys(parameter, "", texts)
 
 
-def _reference_texts(
+def reference_texts(
     parameter: SearchParameter, target: str, value: str, where: Circumstances
 ) -> list[str]:
+    """The key texts of a reference as a client writes it (R4 search.html#reference).
+
+    target: the type that a modifier names, or "". Raises `PredicateError`.
+    """
     text = keys.reference_text(unescape(value), where.base_url)
     if where.seen_as:
         text = keys.reference_text(text, where.seen_as)
@@ -128,7 +177,7 @@ def _reference_texts(
     if _TYPED.fullmatch(text):
         return _own(text, where)
     if ":" in text:
-        return list(keys.uri_texts(text))[:1]
+        return [text]
     raise PredicateError("expected an id, Type/id or an absolute URL")
 
 
@@ -139,31 +188,62 @@ def _own(name: str, where: Circumstances) -> list[str]:
     return [name, f"{where.seen_as}/{name}"]
 
 
+def _hierarchical(parameter: SearchParameter) -> list[str]:
+    return [type_ for type_ in parameter.targets if type_ in HIERARCHIES]
+
+
+def _hierarchy(
+    parameter: SearchParameter, relation: str, value: str, where: Circumstances
+) -> Condition:
+    texts = reference_texts(parameter, "", value, where)
+    found = []
+    for text in texts:
+        type_ = text.partition("/")[0]
+        if type_ in HIERARCHIES:
+            step = keys.hash64(keys.parameter_name(type_, HIERARCHIES[type_]))
+            found.append(Hierarchy(parameter.hash, type_, step, keys.hash64(text), relation))
+    if not found:
+        types = ", ".join(_hierarchical(parameter))
+        raise PredicateError(f":{relation} needs a type with a hierarchy; expected one of {types}")
+    return any_of(found)
+
+
 # string
 
 
 def _string(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
+) -> Condition:
     plain = [unescape(value) for value in values]
     if modifier == "exact":
         return _keys(parameter, "exact", plain)
-    return any_of([_one_string(parameter, modifier, normalize(value)) for value in plain])
+    return any_of(
+        stringed(parameter.hash, value, contains=modifier == "contains") for value in plain
+    )
 
 
-def _one_string(parameter: SearchParameter, modifier: str, folded: str) -> Predicate:
+def stringed(parameter: int, text: str, *, contains: bool = False) -> Condition:
+    """The condition on the strings that stand under the hash of a parameter."""
+    folded = _folded(text)
+    if contains:
+        pattern = re.sub(r"([\\%_])", r"\\\1", folded)
+        return Ordered("string_value", parameter, "v.value like %s", (f"%{pattern}%",))
+    return Ordered("string_value", parameter, *_begins(folded, "v.value"))
+
+
+def _folded(text: str) -> str:
+    folded = normalize(text)
     if not folded:
         raise PredicateError("nothing to compare: expected at least one letter or digit")
     if len(folded) > INDEXED_LENGTH:
         raise PredicateError(f"only the first {INDEXED_LENGTH} characters of a text are compared")
-    if modifier == "contains":
-        pattern = re.sub(r"([\\%_])", r"\\\1", folded)
-        return Predicate(_VALUE + "v.value like %s)", (parameter.hash, f"%{pattern}%"))
-    ends = (folded, folded + _LAST_CHARACTER)
-    return Predicate(_VALUE + "v.value >= %s and v.value < %s)", (parameter.hash, *ends))
+    return folded
 
 
-_VALUE = "exists (select from {s}.string_value v where v.rid = r.rid and v.parameter = %s and "
+def _begins(folded: str, column: str) -> tuple[str, tuple[str, str]]:
+    return f"{column} >= %s and {column} < %s", (folded, folded + _LAST_CHARACTER)
+
+
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -172,38 +252,58 @@ _LAST_CHARACTER = "\U0010ffff"
 
 def _uri(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
-    return _keys(parameter, "", [unescape(value) for value in values])
+) -> Condition:
+    plain = [unescape(value) for value in values]
+    if modifier == "below":
+        return _keys(parameter, keys.BELOW, [keys.uri_prefixes(value)[-1] for value in plain])
+    if modifier == "above":
+        return _keys(parameter, "", [text for value in plain for text in _above(value)])
+    return _keys(parameter, "", plain)
 
 
-# the parameters that are columns
+def _above(uri: str) -> list[str]:
+    # What is stored may end in a slash, which does not count here.
+    prefixes = keys.uri_prefixes(uri)
+    return [text for prefix in prefixes for text in (prefix, prefix + "/")] + [uri]
+
+
+# the parameters that are columns, and special ones
 
 
 def _id(
     parameter: SearchParameter, modifier: str, values: Sequence[str], where: Circumstances
-) -> Predicate:
-    found = Predicate("r.id = any(%s::text[])", ([unescape(value) for value in values],))
-    return negated(found) if modifier == "not" else found
+) -> Condition:
+    found = Column("{r}.id = any(%s::text[])", ([unescape(value) for value in values],), few=True)
+    return Not(found) if modifier == "not" else found
 
 
-_PLAIN = frozenset({""})
-_ID_MODIFIERS = frozenset({"", "not"})
+_MISSING = frozenset({"", "missing"})
 _MODIFIERS = {
-    "token": frozenset({"", "not", "of-type"}),
-    "reference": frozenset({"", "identifier", "[type]"}),
-    "string": frozenset({"", "exact", "contains"}),
-    "uri": _PLAIN,
-    "date": _PLAIN,
-    "number": _PLAIN,
-    "quantity": _PLAIN,
+    "token": _MISSING | {"not", "of-type", "text", "in", "not-in", "above", "below"},
+    "reference": _MISSING | {"identifier", "[type]", "text", "above", "below"},
+    "string": _MISSING | {"exact", "contains"},
+    "uri": _MISSING | {"above", "below"},
+    "date": _MISSING,
+    "number": _MISSING,
+    "quantity": _MISSING,
+    "composite": _MISSING,
+}
+_OF_CODE = {
+    "_id": _MISSING | {"not"},
+    "_lastUpdated": _MISSING,
+    "near": _MISSING,
 }
 _BY_TYPE: dict[str, _Maker] = {
     "token": _token,
     "reference": _reference,
     "string": _string,
     "uri": _uri,
-    "date": ranges.date,
-    "number": ranges.number,
-    "quantity": ranges.quantity,
+    "date": ranges.any_value(ranges.date),
+    "number": ranges.any_value(ranges.number),
+    "quantity": ranges.any_value(ranges.quantity),
 }
-_BY_CODE: dict[str, _Maker] = {"_id": _id, "_lastUpdated": ranges.last_updated}
+_BY_CODE: dict[str, _Maker] = {
+    "_id": _id,
+    "_lastUpdated": ranges.any_value(ranges.last_updated),
+    "near": ranges.any_value(position.near),
+}

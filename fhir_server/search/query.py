@@ -1,27 +1,51 @@
-"""From the parameters of a search to predicates, never dropping one silently (R4 search.html)."""
+"""From the parameters of a search to what they ask; none is dropped silently (R4 search.html)."""
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.conditions import (
+    ALWAYS,
     Circumstances,
-    Predicate,
+    Column,
+    Condition,
     PredicateError,
-    split_at,
+    all_of,
+    any_of,
+    size,
 )
-from fhir_server.search.parameters import SearchParameters
-from fhir_server.search.predicates import predicate, supported
+from fhir_server.search.parameters import ANY_TYPE, SearchParameters
+from fhir_server.search.selecting import Selecting, Unknown
+from fhir_server.search.sorting import SortKey, rules, sort_key
 
 # Parameters that shape the answer rather than select; read by the search interaction and the door.
 RESULT_PARAMETERS = frozenset(
-    {"_count", "_cursor", "_elements", "_format", "_pretty", "_summary", "_total"}
+    {
+        "_contained",
+        "_containedType",
+        "_count",
+        "_cursor",
+        "_elements",
+        "_explain",
+        "_format",
+        "_include",
+        "_pretty",
+        "_revinclude",
+        "_sort",
+        "_summary",
+        "_total",
+    }
 )
+_INCLUDING = ("_include:", "_revinclude:")
 MOST_PARAMETERS = 100
 
 # PostgreSQL binds at most 65,535 values to a statement; a search value takes up to four.
 MOST_VALUES = 10_000
+
+
+def shapes(name: str) -> bool:
+    """Whether a parameter shapes the answer rather than selects."""
+    return name in RESULT_PARAMETERS or name.startswith(_INCLUDING)
 
 
 @dataclass(slots=True)
@@ -29,13 +53,17 @@ class Query:
     """A search that was understood.
 
     type: the type searched, empty for all types.
-    predicates: all of them must hold.
+    types: those that a search of all types is confined to, none for all.
+    condition: what a match meets, beside its type.
+    sort: what matches are sorted by, before their row id.
     applied: the parameters that were used, for the self link.
     ignored: issues for the parameters that `handling=lenient` left out.
     """
 
     type: str
-    predicates: list[Predicate] = field(default_factory=list)
+    types: tuple[str, ...] = ()
+    condition: Condition = ALWAYS
+    sort: tuple[SortKey, ...] = ()
     applied: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[Issue] = field(default_factory=list)
 
@@ -46,10 +74,14 @@ def parse(
     query: Sequence[tuple[str, str]],
     where: Circumstances,
     *,
+    within: Condition = ALWAYS,
+    unready: Mapping[tuple[str, str], str] | None = None,
     lenient: bool = False,
 ) -> Query:
-    """Understand the selecting parameters of a search on a type.
+    """Understand the selecting and sorting parameters of a search on a type.
 
+    within: what every match meets beside what the parameters ask, such as a compartment.
+    unready: why a parameter cannot be searched by yet, by type and code.
     lenient: unknown parameters are left out and listed in `ignored` (Prefer: handling=lenient).
     Raises `Invalid` naming every parameter that is unknown or whose value is wrong.
     """
@@ -57,53 +89,104 @@ def parse(
         raise Invalid(
             Issue("too-costly", f"{len(query)} parameters; at most {MOST_PARAMETERS} are allowed")
         )
-    result = Query(type_)
-    wrong: list[Issue] = []
+    reading = _Reading(parameters, type_, where, unready or {}, lenient)
+    types = reading.types(query)
+    conditions = [within]
     for name, value in query:
-        if name in RESULT_PARAMETERS:
-            continue
-        try:
-            result.predicates.append(_predicate(parameters, type_, name, value, where))
-            result.applied.append((name, value))
-        except _Unknown as unknown:
-            (result.ignored if lenient else wrong).append(unknown.issue)
-        except PredicateError as error:
-            wrong.append(Issue("invalid", f"{name}={value}: {error}"))
-    if wrong:
-        raise Invalid(wrong)
-    if (bound := sum(len(item.values) for item in result.predicates)) > MOST_VALUES:
+        if name == "_sort":
+            reading.sorts(name, value)
+        elif name != "_type" and not shapes(name):
+            reading.selects(conditions, name, value)
+    if reading.wrong:
+        raise Invalid(reading.wrong)
+    condition = all_of(conditions)
+    if (bound := size(condition)) > MOST_VALUES:
         text = f"The parameters have {bound} values; at most {MOST_VALUES} are allowed"
         raise Invalid(Issue("too-costly", text))
-    return result
+    found = reading.result
+    found.types, found.condition = types, condition
+    return found
 
 
-class _Unknown(Exception):
-    """A parameter or modifier that this server does not search by."""
+class _Reading:
+    """The parameters read so far, and what was wrong with them."""
 
-    def __init__(self, issue: Issue) -> None:
-        self.issue = issue
+    def __init__(
+        self,
+        parameters: SearchParameters,
+        type_: str,
+        where: Circumstances,
+        unready: Mapping[tuple[str, str], str],
+        lenient: bool,
+    ) -> None:
+        self.wrong: list[Issue] = []
+        self.result = Query(type_)
+        self._parameters = parameters
+        self._types: tuple[str, ...] = ()
+        self._selecting = Selecting(parameters, where, unready)
+        self._lenient = lenient
 
+    def types(self, query: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """What `_type` confines a search of all types to (R4 http.html#search)."""
+        for name, value in query:
+            if name != "_type":
+                continue
+            names = tuple(dict.fromkeys(value.split(",")))
+            strange = [item for item in names if item == ANY_TYPE or not self._parameters.of(item)]
+            if self.result.type:
+                text = f"_type is for searches of all types; this one is of {self.result.type}"
+                self._refuse(Issue("not-supported", text))
+            elif strange or self._types:
+                text = (
+                    f"_type={value}: expected names of resource types, once, not {strange or value}"
+                )
+                self.wrong.append(Issue("value", text))
+            else:
+                self._types = names
+                self.result.applied.append((name, value))
+        return self._types
 
-def _predicate(
-    parameters: SearchParameters, type_: str, name: str, value: str, where: Circumstances
-) -> Predicate:
-    code, _, modifier = name.partition(":")
-    parameter = parameters.get(type_ or "Resource", code)
-    place = type_ or "all types"
-    if parameter is None:
-        known = sorted(item.code for item in parameters.of(type_ or "Resource") if supported(item))
-        near = difflib.get_close_matches(code, known, 3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        text = f"Unknown search parameter {name!r} on {place}; {hint}known: {', '.join(known)}"
-        raise _Unknown(Issue("not-supported", text))
-    allowed = supported(parameter)
-    if not allowed:
-        text = f"The search parameter {code!r} ({parameter.type}) on {place} is not supported yet"
-        raise _Unknown(Issue("not-supported", text))
-    if modifier not in allowed and not (
-        "[type]" in allowed and modifier in (parameter.targets or ())
-    ):
-        names = ", ".join(f":{item}" for item in sorted(allowed) if item) or "no modifier"
-        text = f"The modifier :{modifier} is not supported on {code!r} of {place}; known: {names}"
-        raise _Unknown(Issue("not-supported", text))
-    return predicate(parameter, modifier, split_at(",", value), where)
+    def selects(self, conditions: list[Condition], name: str, value: str) -> None:
+        """Add what a selecting parameter asks."""
+        try:
+            conditions.append(self._condition(name, value))
+            self.result.applied.append((name, value))
+        except Unknown as unknown:
+            self._refuse(unknown.issue)
+        except PredicateError as error:
+            self.wrong.append(Issue("invalid", f"{name}={value}: {error}"))
+
+    def _condition(self, name: str, value: str) -> Condition:
+        if self.result.type:
+            return self._selecting.condition(self.result.type, name, value)
+        if not self._types or self._parameters.get(ANY_TYPE, name.partition(":")[0]):
+            return self._selecting.condition(ANY_TYPE, name, value)
+        # Keys are made with the name of a type, so each type has a condition of its own.
+        return any_of(
+            all_of(
+                [
+                    Column("{r}.type = %s", (type_,)),
+                    self._selecting.condition(type_, name, value),
+                ]
+            )
+            for type_ in self._types
+        )
+
+    def sorts(self, name: str, value: str) -> None:
+        """Add what `_sort` names."""
+        if self.result.sort:
+            self.wrong.append(Issue("invalid", "_sort may be given once; separate rules by commas"))
+            return
+        try:
+            self.result.sort = tuple(
+                sort_key(self._selecting.parameter(self.result.type or ANY_TYPE, code), descending)
+                for code, descending in rules(value)
+            )
+            self.result.applied.append((name, value))
+        except Unknown as unknown:
+            self._refuse(unknown.issue)
+        except PredicateError as error:
+            self.wrong.append(Issue("invalid", f"{name}={value}: {error}"))
+
+    def _refuse(self, issue: Issue) -> None:
+        (self.result.ignored if self._lenient else self.wrong).append(issue)

@@ -146,6 +146,7 @@ class Statements:
         self.copy_numbers = sql(
             "copy {s}.number_value (rid, parameter, unit, low, high) from stdin"
         )
+        self.secret = sql("select value from {s}.secret where name = %s")
         self.learn = sql(
             "insert into {s}.vocabulary (parameter, value) select heard.parameter, heard.value "
             "from unnest(%s::bigint[], %s::text[]) as heard (parameter, value) where not exists "

@@ -16,6 +16,10 @@ from fhir_server.storage.statements import Statements, statements_for
 
 _MOST_KNOWN_TEXTS = 100_000
 
+# Searches are short and many at once: neither compiling nor parallel workers pay, and pages of a
+# database that is in use are in memory or on disks without heads.
+_PLANNING = "-c jit=off -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
+
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 
 
@@ -38,6 +42,9 @@ class Store(Protocol):
         self, connection: Connection, tenant: str, texts: Iterable[tuple[int, str]]
     ) -> None:
         """Make sure that the vocabulary has these texts, before what is found by them is stored."""
+
+    async def secret(self, connection: Connection, tenant: str, name: str) -> bytes:
+        """A key of the tenant's that never leaves the server."""
 
 
 class AsyncConnectionContext(Protocol):
@@ -81,7 +88,7 @@ class PooledStore:
         statement_timeout: float = 60.0,
         acquire_timeout: float = 10.0,
     ) -> None:
-        options = f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
+        options = f"{_PLANNING} -c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             database_url,
             kwargs={"autocommit": True, "options": options},
@@ -92,6 +99,7 @@ class PooledStore:
             open=False,
         )
         self._row_ids: dict[str, tuple[int, int]] = {}
+        self._secrets: dict[tuple[str, str], bytes] = {}
         self._known_texts: dict[str, set[tuple[int, str]]] = {}
 
     async def open(self) -> None:
@@ -153,6 +161,16 @@ class PooledStore:
             if len(known) > _MOST_KNOWN_TEXTS:
                 known.clear()
             known.update(new)
+
+    async def secret(self, connection: Connection, tenant: str, name: str) -> bytes:
+        """A key of the tenant's that never leaves the server; read once a process."""
+        found = self._secrets.get((tenant, name))
+        if found is None:
+            cursor = await connection.execute(self.statements(tenant).secret, (name,))
+            row = await cursor.fetchone()
+            assert row is not None, f"migration 0002 makes the secret {name}"
+            found = self._secrets[tenant, name] = bytes(row[0])
+        return found
 
     async def _next_block(self, connection: Connection, tenant: str) -> tuple[int, int]:
         cursor = await connection.execute(self.statements(tenant).next_row_id)
@@ -244,3 +262,7 @@ class BoundStore:
     ) -> None:
         """Make sure that the vocabulary has these texts."""
         await self._store.learn(connection, tenant, texts)
+
+    async def secret(self, connection: Connection, tenant: str, name: str) -> bytes:
+        """A key of the tenant's that never leaves the server."""
+        return await self._store.secret(connection, tenant, name)

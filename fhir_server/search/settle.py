@@ -1,0 +1,232 @@
+"""What a condition needs to know before it can be SQL: texts, units, concepts, ends of chains.
+
+A chain that ends at few resources becomes keys, which an index finds; the probe that counts them
+stops soon. One that ends at many stays a chain, because rows that are walked find such ends fast.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Protocol
+
+from fhir_server.outcome import Invalid, Issue
+from fhir_server.search import keys
+from fhir_server.search.conditions import (
+    NEVER,
+    Absent,
+    AllOf,
+    AnyOf,
+    Column,
+    Concepts,
+    Condition,
+    Hierarchy,
+    Keys,
+    Measured,
+    Not,
+    ReferredBy,
+    Refers,
+    Selection,
+    Spoken,
+    all_of,
+    any_of,
+)
+from fhir_server.search.ranges import numbered_in
+from fhir_server.search.sql import Writer
+from fhir_server.storage.store import Connection
+from fhir_server.ucum import convert
+
+# A chain with no more ends than this is looked up by their keys.
+FEW_ENDS = 200
+MOST_TEXTS = 5_000
+MOST_CODES = 5_000
+MOST_URLS = 1_000
+MOST_LEVELS = 50
+UCUM = "http://unitsofmeasure.org"
+
+
+class Terminology(Protocol):
+    """What search asks of code systems and value sets, for one tenant."""
+
+    async def codes_of(self, value_set: str) -> Mapping[str, frozenset[str]]:
+        """The codes of a value set by system. Raises a refusal that names what is unknown."""
+
+    async def related(self, system: str, code: str, relation: str) -> frozenset[str]:
+        """A code with all those `above` or `below` it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Where a search is carried out.
+
+    schema: of the tenant, quoted.
+    """
+
+    connection: Connection
+    schema: str
+    terminology: Terminology
+
+    async def rows(self, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a statement, planned for its values."""
+        cursor = await self.connection.execute(
+            text.replace("{s}", self.schema), values, prepare=False, binary=True
+        )
+        return await cursor.fetchall()
+
+
+async def settle(condition: Condition, at: Settling) -> Condition:
+    """The condition with everything found out that has to be asked first."""
+    match condition:
+        case AllOf(of=members):
+            return all_of([await settle(item, at) for item in members])
+        case AnyOf(of=members):
+            return any_of([await settle(item, at) for item in members])
+        case Not(inner=inner):
+            return Not(await settle(inner, at))
+    step = _STEPS.get(type(condition))
+    return condition if step is None else await step(condition, at)
+
+
+async def _spoken(condition: Spoken, at: Settling) -> Condition:
+    text = (
+        "select distinct value from {s}.vocabulary "
+        f"where parameter = %s and {condition.sql} limit %s"
+    )
+    rows = await at.rows(text, [condition.parameter, *condition.values, MOST_TEXTS + 1])
+    if len(rows) > MOST_TEXTS:
+        issue = f"More than {MOST_TEXTS} different texts match; ask for a longer beginning"
+        raise Invalid(Issue("too-costly", issue))
+    return Keys(tuple(condition.parameter ^ keys.hash64_uncached(value) for (value,) in rows))
+
+
+async def _absent(condition: Absent, at: Settling) -> Condition:
+    has = "%s = any(string_to_array(value, ','))"
+    sql = f"not {has}" if condition.missing else has
+    return await _spoken(Spoken(condition.presence, sql, (condition.code,)), at)
+
+
+async def _measured(condition: Measured, at: Settling) -> Condition:
+    rows = await at.rows(
+        "select distinct value from {s}.vocabulary where parameter = %s", [keys.UNITS]
+    )
+    units: list[tuple[int, Callable[[Decimal], Decimal]]] = []
+    for (text,) in rows:
+        into = _conversion(condition, text)
+        if into is not None:
+            units.append((keys.unit_hash(text), into))
+    return numbered_in(condition.parameter, units, condition) if units else NEVER
+
+
+def _conversion(condition: Measured, text: str) -> Callable[[Decimal], Decimal] | None:
+    """From the unit asked for to a stored one; None when they cannot be compared."""
+    system, code, unit = text.split(keys.SEPARATOR)
+    if condition.system is None:
+        return _same if condition.code in (code, unit) else None
+    if system != condition.system:
+        return None
+    if code == condition.code or not condition.code:
+        return _same
+    if system != UCUM or convert(Decimal(1), condition.code, code) is None:
+        return None
+    return lambda number: convert(number, condition.code, code) or Decimal(0)
+
+
+def _same(number: Decimal) -> Decimal:
+    return number
+
+
+async def _concepts(condition: Concepts, at: Settling) -> Condition:
+    if condition.relation == "in":
+        systems = await at.terminology.codes_of(condition.value)
+    else:
+        codes = await at.terminology.related(condition.system, condition.value, condition.relation)
+        systems = {condition.system: codes}
+    if sum(map(len, systems.values())) > MOST_CODES:
+        text = f"{condition.value} means more than {MOST_CODES} codes, too many to search for"
+        raise Invalid(Issue("too-costly", text))
+    texts = [
+        keys.token_in_system(system, code) for system, found in systems.items() for code in found
+    ]
+    return Keys(tuple(keys.key(condition.name, text) for text in texts))
+
+
+async def _refers(condition: Refers, at: Settling) -> Condition:
+    target = await _selection(condition.target, at)
+    if target.condition == NEVER:
+        return NEVER
+    if condition.by_url:
+        return await _refers_by_url(condition.parameter, target, at)
+    writer = Writer(gathering=False)
+    where = writer.selection(target, "r")
+    text = f"select r.reference_key from {{s}}.resource r where {where} limit %s"
+    rows = await at.rows(text, [*writer.values, FEW_ENDS + 1])
+    if len(rows) <= FEW_ENDS:
+        return Keys(tuple(condition.parameter ^ key for (key,) in rows))
+    return replace(condition, target=target)
+
+
+async def _refers_by_url(parameter: int, target: Selection, at: Settling) -> Condition:
+    writer = Writer(gathering=True)
+    where = writer.selection(target, "r")
+    text = f"select distinct r.content->>'url' from {{s}}.resource r where {where} limit %s"
+    rows = await at.rows(text, [*writer.values, MOST_URLS + 1])
+    if len(rows) > MOST_URLS:
+        issue = f"The chain leads to more than {MOST_URLS} canonical resources; select fewer"
+        raise Invalid(Issue("too-costly", issue))
+    return Keys(tuple(parameter ^ keys.hash64_uncached(url) for (url,) in rows if url))
+
+
+async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
+    source = await _selection(condition.source, at)
+    if source.condition == NEVER:
+        return NEVER
+    writer = Writer(gathering=False)
+    where = writer.selection(source, "r")
+    text = (
+        f"with found as materialized (select r.targets, r.keys from {{s}}.resource r where {where} "
+        "limit %s) select (select count(*) from found), array(select distinct l.key from found, "
+        "unnest(found.targets) l (key) where l.key # %s::bigint = any(found.keys))"
+    )
+    values = [*writer.values, FEW_ENDS + 1, condition.parameter]
+    ((count, ends),) = await at.rows(text, values)
+    if count > FEW_ENDS:
+        return replace(condition, source=source)
+    return Column("{r}.reference_key = any(%s::bigint[])", (ends,), few=True) if ends else NEVER
+
+
+async def _selection(selection: Selection, at: Settling) -> Selection:
+    return Selection(selection.type, await settle(selection.condition, at))
+
+
+async def _hierarchy(condition: Hierarchy, at: Settling) -> Condition:
+    """Follow the hierarchy from one resource, level by level, until nothing new comes."""
+    found = {condition.reference}
+    edge = list(found)
+    for _ in range(MOST_LEVELS):
+        rows = await at.rows(_LEVELS[condition.relation], [condition.step, edge])
+        edge = [key for (key,) in rows if key not in found]
+        found.update(edge)
+        if not edge:
+            return Keys(tuple(condition.parameter ^ key for key in found))
+        if len(found) > MOST_TEXTS:
+            break
+    text = f"The hierarchy of {condition.type} is too large or deeper than {MOST_LEVELS} levels"
+    raise Invalid(Issue("too-costly", text))
+
+
+_LEVELS = {
+    "below": "select r.reference_key from {s}.resource r where r.keys && array("
+    "select %s::bigint # key from unnest(%s::bigint[]) key)",
+    "above": "with step as (select %s::bigint as hash, %s::bigint[] as edge) "
+    "select distinct l.key from step, {s}.resource r, unnest(r.targets) l (key) "
+    "where r.reference_key = any(step.edge) and l.key # step.hash = any(r.keys)",
+}
+
+_STEPS: dict[type, Callable[[Any, Settling], Awaitable[Condition]]] = {
+    Spoken: _spoken,
+    Absent: _absent,
+    Measured: _measured,
+    Concepts: _concepts,
+    Refers: _refers,
+    ReferredBy: _referred_by,
+    Hierarchy: _hierarchy,
+}

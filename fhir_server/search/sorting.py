@@ -1,0 +1,65 @@
+"""What a search is sorted by (R4 search.html#sort)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir_server.search.conditions import PredicateError
+from fhir_server.search.jsonpath import jsonpaths
+from fhir_server.search.parameters import SearchParameter
+
+MOST_KEYS = 8
+
+# Tables of ordered values: the column that sorts, and the columns that tell two rows of a resource
+# apart, the sorting one first.
+TABLES = {
+    "string": ("string_value", "value", ("value",)),
+    "date": ("date_value", "low", ("low", "high")),
+    "number": ("number_value", "low", ("low", "high", "unit")),
+    "quantity": ("number_value", "low", ("low", "high", "unit")),
+}
+COLUMNS = {"_id": "id", "_lastUpdated": "last_updated"}
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One rule of a sort. Of several values the one that comes first counts; no value is last.
+
+    table: of ordered values, with `parameter`; or `column`, of the resource; or `paths`, JSON
+    paths into the content, for what has no ordered values.
+    """
+
+    code: str
+    descending: bool
+    table: str = ""
+    parameter: int = 0
+    column: str = ""
+    tie: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the order of its index is read backwards."""
+        return self.descending
+
+
+def sort_key(parameter: SearchParameter, descending: bool) -> SortKey:
+    """The rule that a parameter makes. Raises `PredicateError` for one that has no order."""
+    if parameter.code in COLUMNS:
+        return SortKey(parameter.code, descending, column=COLUMNS[parameter.code])
+    if parameter.type in TABLES:
+        table, column, tie = TABLES[parameter.type]
+        return SortKey(parameter.code, descending, table, parameter.hash, column, tie)
+    paths = jsonpaths(parameter)
+    if not paths:
+        raise PredicateError(f"{parameter.code} ({parameter.type}) has no order to sort by")
+    return SortKey(parameter.code, descending, paths=tuple(paths))
+
+
+def rules(text: str) -> Sequence[tuple[str, bool]]:
+    """The codes of a `_sort` and whether each is descending. Raises `PredicateError`."""
+    found = [(item.removeprefix("-"), item.startswith("-")) for item in text.split(",")]
+    if not all(code for code, _ in found):
+        raise PredicateError("expected parameters separated by commas, each after an optional -")
+    if len(found) > MOST_KEYS:
+        raise PredicateError(f"{len(found)} rules; at most {MOST_KEYS} are allowed")
+    return found
