@@ -11,7 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conformance import examples, fhirpath, invariants, patches, score, synthea, xml_examples
+from tests.conformance import (
+    examples,
+    fhirpath,
+    invariants,
+    patches,
+    score,
+    search_index,
+    synthea,
+    xml_examples,
+)
 from tests.conftest import running_server
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +49,7 @@ def scores(suites: Path) -> list[score.Score]:
         found += _timed("XML", lambda: xml_examples.run(package))
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))
         found += _timed("invariants", lambda: invariants.run(package))
+        found += _timed("search index", lambda: search_index.run(package))
         return found
 
 
