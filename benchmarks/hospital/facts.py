@@ -97,6 +97,11 @@ class Hospital:
         """A number in [0, 1) that never changes."""
         return mixed(self._salts[purpose] ^ number) / _WHOLE
 
+    @staticmethod
+    def first_reference(seed: int) -> str:
+        """The Organization that tells how large the hospital of a seed is, whatever its size."""
+        return Hospital(LEAST_SIZE, seed).reference("Organization", 0)
+
     def id(self, type_: str, number: int) -> str:
         """The logical id: a UUID in form, and in no order."""
         first = mixed(self._salts[type_] + number)
@@ -155,6 +160,14 @@ class Hospital:
         block = encounter - encounter % _BLOCK_ENCOUNTERS
         end = min(int((block + _BLOCK_ENCOUNTERS) * ratio) + 1, self.counts["Observation"])
         return range(int(block * ratio), end)
+
+    def observations_of(self, encounter: int) -> list[int]:
+        """The observations made in an encounter, but for those planted."""
+        return [
+            number
+            for number in self.observations_near(encounter)
+            if self.encounter_of(number) == encounter and number not in self.planted
+        ]
 
     def measurement_of(self, observation: int, minute: int) -> Measurement:
         """What an observation that is not planted measures: pulse oximetry only came later."""

@@ -235,14 +235,9 @@ def diagnostic_report(hospital: Hospital, number: int, random: Random) -> Resour
         "performer": [department(hospital, 7 if what.modality else LABORATORIES[0])],
         "conclusion": "Compared with earlier results nothing remarkable was found.",
     }
-    near = () if what.modality else hospital.observations_near(at)
-    results = [
-        {"reference": hospital.reference("Observation", found)}
-        for found in near
-        if hospital.encounter_of(found) == at and found not in hospital.planted
-    ]
-    if results:
-        made["result"] = results[:_MOST_RESULTS]
+    found = [] if what.modality else hospital.observations_of(at)[:_MOST_RESULTS]
+    if found:
+        made["result"] = [{"reference": hospital.reference("Observation", n)} for n in found]
     return made
 
 
