@@ -70,7 +70,9 @@ async def count(at: Settling, query: Query) -> int:
     condition = await settle(query.condition, at)
     writer = Writer(gathering=True)
     where = _where(query, condition, writer)
-    rows = await at.rows(f"select count(*) from {{s}}.resource r where {where}", writer.values)
+    rows = await at.rows(
+        "count", f"select count(*) from {{s}}.resource r where {where}", writer.values
+    )
     return int(rows[0][0])
 
 
@@ -80,7 +82,7 @@ async def ids(at: Settling, query: Query) -> list[str]:
     writer = Writer(gathering=True)
     where = _where(query, condition, writer)
     text = f"select min(r.id), max(r.id) from {{s}}.resource r where {where}"
-    ((lowest, highest),) = await at.rows(text, writer.values)
+    ((lowest, highest),) = await at.rows("ids", text, writer.values)
     return sorted({lowest, highest} - {None})
 
 
@@ -143,7 +145,8 @@ class _Search:
             f"select {_COLUMNS}, w.k0 from ({inner}) w where {where} "
             f"order by {source.order} limit %s"
         )
-        return await self.at.rows(text, [*writer.values, wanted])
+        what = "walk to the end" if limit is None else f"walk of {limit} rows"
+        return await self.at.rows(what, text, [*writer.values, wanted])
 
     async def _gather(self, wanted: int, after: Position | None, most: int | None) -> _Rows:
         """All matches by the index that finds them, sorted; incomplete when over `most`."""
@@ -169,7 +172,7 @@ class _Search:
             f"{', '.join(names)} from page join {{s}}.resource r using (rid)) w on true "
             f"order by {order}"
         )
-        rows = await self.at.rows(text, [*values, wanted])
+        rows = await self.at.rows("gathering", text, [*values, wanted])
         total = rows[0][-1]
         if most is not None and total > most:
             return _Rows([], None, complete=False)

@@ -292,6 +292,8 @@ _OF_CODE = {
     "_id": _MISSING | {"not"},
     "_lastUpdated": _MISSING,
     "near": _MISSING,
+    "_filter": frozenset({""}),
+    "_list": frozenset({""}),
 }
 _BY_TYPE: dict[str, _Maker] = {
     "token": _token,

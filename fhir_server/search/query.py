@@ -159,7 +159,8 @@ class _Reading:
     def _condition(self, name: str, value: str) -> Condition:
         if self.result.type:
             return self._selecting.condition(self.result.type, name, value)
-        if not self._types or self._parameters.get(ANY_TYPE, name.partition(":")[0]):
+        shared = self._parameters.get(ANY_TYPE, name.partition(":")[0])
+        if not self._types or (shared and shared.type != "special"):
             return self._selecting.condition(ANY_TYPE, name, value)
         # Keys are made with the name of a type, so each type has a condition of its own.
         return any_of(

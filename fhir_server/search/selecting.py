@@ -15,6 +15,7 @@ from fhir_server.search.conditions import (
     any_of,
     split_at,
 )
+from fhir_server.search.filtering import Filtering
 from fhir_server.search.keys import hash64, parameter_name
 from fhir_server.search.parameters import ANY_TYPE, SearchParameter, SearchParameters
 from fhir_server.search.predicates import predicate, supported
@@ -63,6 +64,8 @@ class Selecting:
             return self._chain(type_, first, rest, value, links)
         if name == "_list":
             return self._list(value)
+        if name == "_filter":
+            return Filtering(self.parameter, self._follow, self._where).condition(type_, value)
         return self._plain(type_, name, value)
 
     def _bound(self, links: int) -> None:
@@ -115,10 +118,17 @@ class Selecting:
             raise Unknown(Issue("not-supported", text))
         return parameter
 
+    def _follow(
+        self, type_: str, code: str, target: str
+    ) -> tuple[SearchParameter, tuple[str, ...], bool]:
+        """A reference parameter, where it leads and whether by url."""
+        self._bound(0)
+        parameter = self._reference(type_, code)
+        return parameter, tuple(_targets(parameter, target)), _by_url(parameter)
+
     def _chain(self, type_: str, first: str, rest: str, value: str, links: int) -> Condition:
         code, _, target = first.partition(":")
-        parameter = self._reference(type_, code)
-        targets = _targets(parameter, target)
+        parameter, targets, by_url = self._follow(type_, code, target)
         name = rest.partition(".")[0].partition(":")[0]
         known = [
             item for item in targets if rest.startswith(HAS) or self._parameters.get(item, name)
@@ -131,7 +141,7 @@ class Selecting:
             Refers(
                 parameter.hash,
                 Selection(item, self.condition(item, rest, value, links + 1)),
-                by_url=_by_url(parameter),
+                by_url,
             )
             for item in known
         )

@@ -55,22 +55,39 @@ class Terminology(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A statement that was run, and how many rows it gave."""
+
+    what: str
+    text: str
+    values: list[Any]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settling:
     """Where a search is carried out.
 
     schema: of the tenant, quoted.
+    steps: collects the statements that were run, for whoever wants to see them.
     """
 
     connection: Connection
     schema: str
     terminology: Terminology
+    steps: list[Step] | None = None
 
-    async def rows(self, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
-        """The rows of a statement, planned for its values."""
-        cursor = await self.connection.execute(
-            text.replace("{s}", self.schema), values, prepare=False, binary=True
-        )
-        return await cursor.fetchall()
+    async def rows(self, what: str, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a statement, planned for its values.
+
+        what: says in a few words what the statement is for.
+        """
+        text = text.replace("{s}", self.schema)
+        cursor = await self.connection.execute(text, values, prepare=False, binary=True)
+        rows = await cursor.fetchall()
+        if self.steps is not None:
+            self.steps.append(Step(what, text, values, len(rows)))
+        return rows
 
 
 async def settle(condition: Condition, at: Settling) -> Condition:
@@ -91,7 +108,9 @@ async def _spoken(condition: Spoken, at: Settling) -> Condition:
         "select distinct value from {s}.vocabulary "
         f"where parameter = %s and {condition.sql} limit %s"
     )
-    rows = await at.rows(text, [condition.parameter, *condition.values, MOST_TEXTS + 1])
+    rows = await at.rows(
+        "texts of the vocabulary", text, [condition.parameter, *condition.values, MOST_TEXTS + 1]
+    )
     if len(rows) > MOST_TEXTS:
         issue = f"More than {MOST_TEXTS} different texts match; ask for a longer beginning"
         raise Invalid(Issue("too-costly", issue))
@@ -106,7 +125,9 @@ async def _absent(condition: Absent, at: Settling) -> Condition:
 
 async def _measured(condition: Measured, at: Settling) -> Condition:
     rows = await at.rows(
-        "select distinct value from {s}.vocabulary where parameter = %s", [keys.UNITS]
+        "units of the vocabulary",
+        "select distinct value from {s}.vocabulary where parameter = %s",
+        [keys.UNITS],
     )
     units: list[tuple[int, Callable[[Decimal], Decimal]]] = []
     for (text,) in rows:
@@ -158,7 +179,7 @@ async def _refers(condition: Refers, at: Settling) -> Condition:
     writer = Writer(gathering=False)
     where = writer.selection(target, "r")
     text = f"select r.reference_key from {{s}}.resource r where {where} limit %s"
-    rows = await at.rows(text, [*writer.values, FEW_ENDS + 1])
+    rows = await at.rows("ends of a chain", text, [*writer.values, FEW_ENDS + 1])
     if len(rows) <= FEW_ENDS:
         return Keys(tuple(condition.parameter ^ key for (key,) in rows))
     return replace(condition, target=target)
@@ -168,7 +189,7 @@ async def _refers_by_url(parameter: int, target: Selection, at: Settling) -> Con
     writer = Writer(gathering=True)
     where = writer.selection(target, "r")
     text = f"select distinct r.content->>'url' from {{s}}.resource r where {where} limit %s"
-    rows = await at.rows(text, [*writer.values, MOST_URLS + 1])
+    rows = await at.rows("ends of a chain by url", text, [*writer.values, MOST_URLS + 1])
     if len(rows) > MOST_URLS:
         issue = f"The chain leads to more than {MOST_URLS} canonical resources; select fewer"
         raise Invalid(Issue("too-costly", issue))
@@ -187,7 +208,7 @@ async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
         "unnest(found.targets) l (key) where l.key # %s::bigint = any(found.keys))"
     )
     values = [*writer.values, FEW_ENDS + 1, condition.parameter]
-    ((count, ends),) = await at.rows(text, values)
+    ((count, ends),) = await at.rows("ends of a reverse chain", text, values)
     if count > FEW_ENDS:
         return replace(condition, source=source)
     return Column("{r}.reference_key = any(%s::bigint[])", (ends,), few=True) if ends else NEVER
@@ -202,7 +223,9 @@ async def _hierarchy(condition: Hierarchy, at: Settling) -> Condition:
     found = {condition.reference}
     edge = list(found)
     for _ in range(MOST_LEVELS):
-        rows = await at.rows(_LEVELS[condition.relation], [condition.step, edge])
+        rows = await at.rows(
+            "a level of a hierarchy", _LEVELS[condition.relation], [condition.step, edge]
+        )
         edge = [key for (key,) in rows if key not in found]
         found.update(edge)
         if not edge:
