@@ -187,28 +187,3 @@ def composite_parameter(name: str, texts: Sequence[str]) -> int:
     texts: of the components before it, which are found by keys.
     """
     return hash64(name) ^ hash64(composite_text(texts))
-
-
-# The functions below serve rows with several units; queries stop using them soon.
-
-
-def unit_in_system(system: str, code: str) -> int:
-    """The unit hash that `number|system|code` asks for."""
-    return hash64(token_in_system(system, code))
-
-
-def unit_without_system(code_or_unit: str) -> int:
-    """The unit hash that `number||code` asks for: a code of any system, or the unit's text."""
-    return hash64(token_without_system(code_or_unit))
-
-
-def unit_hashes(system: str | None, code: str | None, unit: str | None) -> tuple[int, ...]:
-    """Every unit hash under which a stored quantity has a row; `NO_UNIT` if it has no unit."""
-    hashes = []
-    if code and system:
-        hashes.append(unit_in_system(system, code))
-    if code:
-        hashes.append(unit_without_system(code))
-    if unit and unit != code:
-        hashes.append(unit_without_system(unit))
-    return tuple(hashes) or (NO_UNIT,)

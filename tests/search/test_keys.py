@@ -160,18 +160,3 @@ def test_rows_of_a_composite_are_under_its_name_and_the_other_components() -> No
 def test_the_parameters_that_are_present_are_told_in_order() -> None:
     assert keys.presence_parameter("Patient") == "Patient|:present"
     assert keys.presence_text(["name", "_tag", "gender"]) == "_tag,gender,name"
-
-
-def test_a_quantity_is_found_by_coded_unit_by_code_and_by_text() -> None:
-    ucum = "http://unitsofmeasure.org"
-    assert keys.unit_hashes(ucum, "mg", "milligram") == (
-        keys.unit_in_system(ucum, "mg"),
-        keys.unit_without_system("mg"),
-        keys.unit_without_system("milligram"),
-    )
-    assert keys.unit_hashes(ucum, "mg", "mg") == (
-        keys.unit_in_system(ucum, "mg"),
-        keys.unit_without_system("mg"),
-    )
-    assert keys.unit_hashes(None, None, "mg") == (keys.unit_without_system("mg"),)
-    assert keys.unit_hashes(ucum, None, None) == (keys.NO_UNIT,)
