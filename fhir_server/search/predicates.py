@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from fhir_server.search import keys, position, ranges
+from fhir_server.search import keys, position, ranges, words
 from fhir_server.search.conditions import (
     NEVER,
     Absent,
@@ -294,6 +294,8 @@ _OF_CODE = {
     "near": _MISSING,
     "_filter": frozenset({""}),
     "_list": frozenset({""}),
+    "_content": frozenset({""}),
+    "_text": frozenset({""}),
 }
 _BY_TYPE: dict[str, _Maker] = {
     "token": _token,
@@ -308,4 +310,6 @@ _BY_CODE: dict[str, _Maker] = {
     "_id": _id,
     "_lastUpdated": ranges.any_value(ranges.last_updated),
     "near": ranges.any_value(position.near),
+    "_content": words.words,
+    "_text": words.words,
 }
