@@ -48,9 +48,12 @@ async def claim(
     *,
     lease: timedelta,
     most_attempts: int = MOST_ATTEMPTS,
+    alone: bool = False,
 ) -> Job | None:
     """Take the next due job of a kind, or one whose worker let its lease run out.
 
+    alone: none is taken while another one of the kind is under way. Two workers that ask at the
+        same moment may get one each, so this saves work but excludes nothing.
     A job whose worker dies each time is parked as failed after `most_attempts`.
     """
     schema = schema_name(tenant)
@@ -65,9 +68,12 @@ async def claim(
         "claimed_until = %(until)s where id = ("
         f"select id from {schema}.job where kind = %(kind)s and run_at <= %(now)s and "
         "(state = 'queued' or (state = 'running' and claimed_until < %(now)s)) "
+        f"and not (%(alone)s and exists (select from {schema}.job other "
+        "where other.kind = %(kind)s and other.state = 'running' "
+        "and other.claimed_until >= %(now)s)) "
         "order by run_at, id limit 1 for update skip locked) "
         "returning id, kind, payload, attempts",
-        {"kind": kind, "now": now, "until": now + lease},
+        {"kind": kind, "now": now, "until": now + lease, "alone": alone},
     )
     row = await cursor.fetchone()
     return None if row is None else Job(*row)
@@ -86,6 +92,53 @@ async def complete(connection: Connection, tenant: str, job: Job) -> bool:
         (job.id, job.attempts),
     )
     return cursor.rowcount == 1
+
+
+async def checkpoint(
+    connection: Connection, tenant: str, job: Job, payload: Any, until: datetime
+) -> bool:
+    """Note how far a job has come, in the transaction that holds it, and hold the job longer.
+
+    False, and nothing noted, when another worker has the job: the caller must undo what it did.
+    """
+    schema = schema_name(tenant)
+    cursor = await connection.execute(
+        f"update {schema}.job set payload = %s, claimed_until = %s where id = %s and attempts = %s "
+        "and state = 'running'",
+        (Jsonb(payload), until, job.id, job.attempts),
+    )
+    return cursor.rowcount == 1
+
+
+async def release(connection: Connection, tenant: str, job: Job) -> None:
+    """Give a job back at once, as if it had not been claimed: its worker stops."""
+    schema = schema_name(tenant)
+    await connection.execute(
+        f"update {schema}.job set state = 'queued', attempts = attempts - 1, claimed_until = null "
+        "where id = %s and attempts = %s and state = 'running'",
+        (job.id, job.attempts),
+    )
+    await connection.execute("select pg_notify(%s, %s)", (f"{schema}_job", job.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A job that is not done: its state is queued, running or failed."""
+
+    payload: Any
+    state: str
+    last_error: str | None
+
+
+async def unfinished(connection: Connection, tenant: str, kind: str) -> list[Unfinished]:
+    """The jobs of a kind that are not done, those under way first."""
+    schema = schema_name(tenant)
+    cursor = await connection.execute(
+        f"select payload, state, last_error from {schema}.job where kind = %s and state <> 'done' "
+        "order by state = 'running' desc, id",
+        (kind,),
+    )
+    return [Unfinished(*row) for row in await cursor.fetchall()]
 
 
 async def retry(

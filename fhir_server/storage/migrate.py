@@ -47,8 +47,9 @@ def migrate(
 ) -> tuple[str | None, str]:
     """Create or upgrade a tenant's schema; several processes may call it at once.
 
-    to: the revision to stop at. Returns the revisions before and after. Raises psycopg.OperationalError when the database is
-    out of reach and RuntimeError when it was made by a newer release.
+    to: the revision to stop at. Returns the revisions before and after. Raises
+    psycopg.OperationalError when the database is out of reach and RuntimeError when it was made by
+    a newer release.
     """
     before = current_revision(database_url, tenant)
     if before == to:

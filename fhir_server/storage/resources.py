@@ -55,10 +55,14 @@ class Stored:
 
 @dataclass(slots=True)
 class Written(Stored):
-    """A version to be written, with what search needs."""
+    """A version to be written, with what search needs.
+
+    generation: of the search parameters that `values` were made with.
+    """
 
     reference_key: int
     values: Values
+    generation: int = 0
 
 
 def deleted_values() -> NoValues:
@@ -127,7 +131,10 @@ async def matching_keys(
 
 
 async def create(connection: Connection, statements: Statements, row: Written) -> bool:
-    """Store a first version; False, and nothing stored, when the identity is taken."""
+    """Store a first version.
+
+    False, and nothing stored, when the identity is taken or the generation over.
+    """
     query = statements.create[_kinds(row.values)]
     cursor = await connection.execute(query, _parameters(row))
     return await cursor.fetchone() is not None
@@ -138,12 +145,26 @@ async def replace(
 ) -> bool:
     """Store the next version and keep the old one in history.
 
-    expected: the version that must still be current; False, and nothing stored, when it is not.
+    expected: the version that must still be current; False, and nothing stored, when it is not,
+        or when the generation is over.
     """
     parameters = _parameters(row) | {"expected": expected}
     query = statements.replace[_kinds(row.values)]
     cursor = await connection.execute(query, parameters)
     return await cursor.fetchone() is not None
+
+
+async def generation(connection: Connection, statements: Statements) -> int:
+    """The generation of the search parameters now."""
+    return await _number(connection, statements.generation)
+
+
+async def pinned_generation(connection: Connection, statements: Statements) -> int:
+    """The generation that everything this transaction stores from now on may be made with.
+
+    Whoever makes the next one waits for this transaction before reading resources again.
+    """
+    return await _number(connection, statements.pinned_generation)
 
 
 async def create_many(
@@ -194,6 +215,13 @@ async def counts_by_type(connection: Connection, statements: Statements) -> dict
     return dict(await cursor.fetchall())
 
 
+async def _number(connection: Connection, query: str) -> int:
+    cursor = await connection.execute(query)
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _stored(row: tuple[Any, ...]) -> Stored:
     rid, type_, id_, number, last_updated, method, content = row
     json = None if content is None else content.encode()
@@ -211,7 +239,7 @@ async def _many(connection: Connection, query: str, parameters: Any) -> list[Sto
     return [_stored(row) for row in await cursor.fetchall()]
 
 
-def _array(values: Iterable[object]) -> str:
+def array(values: Iterable[object]) -> str:
     """A PostgreSQL array literal of numbers: several times cheaper to send than a list."""
     return "{" + ",".join(map(str, values)) + "}"
 
@@ -236,14 +264,15 @@ def _parameters(row: Written) -> dict[str, Any]:
         "last_updated": row.last_updated,
         "method": row.method,
         "reference_key": row.reference_key,
-        "keys": _array(row.values.keys),
-        "targets": _array(row.values.targets),
+        "keys": array(row.values.keys),
+        "targets": array(row.values.targets),
         "content": None if row.content is None else row.content.decode(),
         "exact": _exact(row.content),
+        "generation": row.generation,
     }
     if row.values.strings:
         hashes, texts = zip(*row.values.strings, strict=True)
-        parameters |= {"string_parameters": _array(hashes), "string_values": list(texts)}
+        parameters |= {"string_parameters": array(hashes), "string_values": list(texts)}
     if row.values.dates:
         parameters |= _columns(_DATE_COLUMNS, row.values.dates)
     if row.values.numbers:
@@ -257,7 +286,7 @@ _NUMBER_COLUMNS = ("number_parameters", "number_units", "number_lows", "number_h
 
 def _columns(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, str]:
     columns = zip(*rows, strict=True)
-    return {name: _array(column) for name, column in zip(names, columns, strict=True)}
+    return {name: array(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _resource_row(row: Written) -> tuple[Any, ...]:
@@ -269,8 +298,8 @@ def _resource_row(row: Written) -> tuple[Any, ...]:
         row.last_updated,
         row.method,
         row.reference_key,
-        _array(row.values.keys),
-        _array(row.values.targets),
+        array(row.values.keys),
+        array(row.values.targets),
         None if row.content is None else row.content.decode(),
         _exact(row.content),
     )

@@ -35,43 +35,48 @@ _INSERT_VALUES = (
 )""",
 )
 
-_CREATE = """
+# What is written was made with the search parameters of a generation; nothing is stored when there
+# is a newer one. The writer then asks which of the reasons it was.
+_CURRENT = "(select generation from {s}.index_state) = %(generation)s"
+
+_CREATE = f"""
 with written as (
-  insert into {s}.resource
+  insert into {{s}}.resource
     (rid, type, id, version, last_updated, method, reference_key, keys, targets, content,
      exact)
-  values (%(rid)s, %(type)s, %(id)s, %(version)s, %(last_updated)s, %(method)s,
-          %(reference_key)s, %(keys)s::bigint[], %(targets)s::bigint[],
-          %(content)s::jsonb, %(exact)s)
+  select %(rid)s, %(type)s, %(id)s, %(version)s, %(last_updated)s, %(method)s,
+         %(reference_key)s, %(keys)s::bigint[], %(targets)s::bigint[],
+         %(content)s::jsonb, %(exact)s
+  where {_CURRENT}
   on conflict (type, id) do nothing
   returning rid
-){values}
+){{values}}
 select rid from written"""
 
 # Every part of one statement sees the row as it was, so `superseded` copies the old version
 # even though `written` replaces it. The old values go before the new ones come because the
 # deletions cannot see rows that this statement inserts.
-_REPLACE = """
+_REPLACE = f"""
 with written as (
-  update {s}.resource
+  update {{s}}.resource
   set version = %(version)s, last_updated = %(last_updated)s, method = %(method)s,
       keys = %(keys)s::bigint[], targets = %(targets)s::bigint[],
       content = %(content)s::jsonb, exact = %(exact)s
-  where rid = %(rid)s and version = %(expected)s
+  where rid = %(rid)s and version = %(expected)s and {_CURRENT}
   returning rid
 ), superseded as (
-  insert into {s}.history
+  insert into {{s}}.history
     (rid, type, id, version, last_updated, superseded, method, content, exact)
   select old.rid, old.type, old.id, old.version, old.last_updated, %(last_updated)s, old.method,
          old.content, old.exact
-  from {s}.resource old where old.rid = %(rid)s and exists (select from written)
+  from {{s}}.resource old where old.rid = %(rid)s and exists (select from written)
 ), old_strings as (
-  delete from {s}.string_value where rid = %(rid)s and exists (select from written)
+  delete from {{s}}.string_value where rid = %(rid)s and exists (select from written)
 ), old_dates as (
-  delete from {s}.date_value where rid = %(rid)s and exists (select from written)
+  delete from {{s}}.date_value where rid = %(rid)s and exists (select from written)
 ), old_numbers as (
-  delete from {s}.number_value where rid = %(rid)s and exists (select from written)
-){values}
+  delete from {{s}}.number_value where rid = %(rid)s and exists (select from written)
+){{values}}
 select rid from written"""
 
 _HISTORY_PAGE = """
@@ -131,6 +136,11 @@ class Statements:
         # By whether the version has strings, dates and numbers: what is absent costs nothing.
         self.create = {kinds: sql(_writing(_CREATE, kinds)) for kinds in _KINDS}
         self.replace = {kinds: sql(_writing(_REPLACE, kinds)) for kinds in _KINDS}
+        self.generation = sql("select generation from {s}.index_state")
+        # Gives the transaction a number, so that who changes the generation can wait for it.
+        self.pinned_generation = sql(
+            "select generation, pg_current_xact_id()::text from {s}.index_state"
+        )
         self.next_row_id = sql("select nextval('{s}.row_id')")
         self.matching_keys = sql(
             "select wanted.key, min(r.id), max(r.id) from {s}.resource r "

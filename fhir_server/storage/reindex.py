@@ -1,0 +1,150 @@
+"""Reading resources again and replacing what they are found by, without a new version."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.storage.migrate import schema_name
+from fhir_server.storage.resources import Values, array
+from fhir_server.storage.store import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A current version to be read again."""
+
+    rid: int
+    version: int
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is to be read: resources by type, and the highest row id."""
+
+    counts: dict[str, int]
+    end: int
+
+
+async def extent(connection: Connection, tenant: str, types: Sequence[str]) -> Extent:
+    """How many resources of some types there are now."""
+    schema = schema_name(tenant)
+    cursor = await connection.execute(
+        f"select type, count(*), max(rid) from {schema}.resource "
+        "where type = any(%s) and content is not null group by type",
+        (list(types),),
+    )
+    rows = await cursor.fetchall()
+    counts = {str(type_): int(number) for type_, number, _ in rows}
+    return Extent(counts, max((int(last) for _, _, last in rows), default=0))
+
+
+async def following(
+    connection: Connection, tenant: str, type_: str, after: int, end: int, most: int
+) -> list[Row]:
+    """The next resources of a type by row id, up to `end`."""
+    schema = schema_name(tenant)
+    cursor = await connection.execute(
+        f"select rid, version, coalesce(exact, content::text) from {schema}.resource "
+        "where type = %s and rid > %s and rid <= %s and content is not null order by rid limit %s",
+        (type_, after, end, most),
+        prepare=False,
+    )
+    return [Row(*row) for row in await cursor.fetchall()]
+
+
+async def replace_entries(
+    connection: Connection, tenant: str, entries: Iterable[tuple[Row, Values]]
+) -> None:
+    """Replace the entries of resources, in the caller's transaction.
+
+    One that has another version by now is left alone: its writer knows the newest parameters.
+    """
+    by_rid = {row.rid: (row, values) for row, values in entries}
+    schema = schema_name(tenant)
+    current = await _lock(connection, schema, [row for row, _ in by_rid.values()])
+    rids = array(current)
+    found = [(rid, by_rid[rid][1]) for rid in current]
+    await connection.execute(
+        _KEYS.replace("{s}", schema),
+        {
+            "rids": rids,
+            "keys": [array(values.keys) for _, values in found],
+            "targets": [array(values.targets) for _, values in found],
+        },
+        prepare=False,
+    )
+    strings = [(rid, *item) for rid, values in found for item in values.strings]
+    await _replace_rows(connection, schema, _STRINGS, rids, strings)
+    dates = [(rid, *item) for rid, values in found for item in values.dates]
+    await _replace_rows(connection, schema, _DATES, rids, dates)
+    numbers = [(rid, *item) for rid, values in found for item in values.numbers]
+    await _replace_rows(connection, schema, _NUMBERS, rids, numbers)
+
+
+async def _lock(connection: Connection, schema: str, rows: Sequence[Row]) -> list[int]:
+    """The row ids of those that are still current, locked in the order in which clients lock."""
+    cursor = await connection.execute(
+        f"select r.rid from {schema}.resource r "
+        "join unnest(%s::bigint[], %s::integer[]) as known (rid, version) "
+        "on r.rid = known.rid and r.version = known.version "
+        "order by r.type, r.id for no key update of r",
+        (array(row.rid for row in rows), array(row.version for row in rows)),
+        prepare=False,
+    )
+    return [int(rid) for (rid,) in await cursor.fetchall()]
+
+
+_KEYS = """
+update {s}.resource r set keys = wanted.keys::bigint[], targets = wanted.targets::bigint[]
+from unnest(%(rids)s::bigint[], %(keys)s::text[], %(targets)s::text[])
+  as wanted (rid, keys, targets)
+where r.rid = wanted.rid
+  and (r.keys <> wanted.keys::bigint[] or r.targets <> wanted.targets::bigint[])"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of ordered values: its columns after the row id, and their types."""
+
+    name: str
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+
+    def statement(self, schema: str) -> str:
+        """Delete what is not wanted, insert what is missing; equal rows stay untouched."""
+        columns = ", ".join(("rid", *self.columns))
+        arrays = ", ".join(f"%(v{place})s::{type_}[]" for place, type_ in enumerate(self.types, 1))
+        same = " and ".join(f"old.{name} = wanted.{name}" for name in ("rid", *self.columns))
+        table = f"{schema}.{self.name}"
+        return (
+            f"with wanted as materialized (select * from unnest(%(v0)s::bigint[], {arrays}) "
+            f"as wanted ({columns})), "
+            f"old as materialized (select * from {table} where rid = any(%(rids)s::bigint[])), "
+            f"gone as (delete from {table} kept using old where kept.rid = old.rid and "
+            f"{' and '.join(f'kept.{name} = old.{name}' for name in self.columns)} "
+            f"and not exists (select from wanted where {same})) "
+            f"insert into {table} ({columns}) select {columns} from wanted "
+            f"where not exists (select from old where {same})"
+        )
+
+
+_STRINGS = _Table("string_value", ("parameter", "value"), ("bigint", "text"))
+_DATES = _Table("date_value", ("parameter", "low", "high"), ("bigint", "bigint", "bigint"))
+_NUMBERS = _Table(
+    "number_value",
+    ("parameter", "unit", "low", "high"),
+    ("bigint", "bigint", "numeric", "numeric"),
+)
+
+
+async def _replace_rows(
+    connection: Connection, schema: str, table: _Table, rids: str, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    width = len(table.columns) + 1
+    columns = list(zip(*rows, strict=True)) if rows else [()] * width
+    values: dict[str, Any] = {"rids": rids}
+    for place, column in enumerate(columns):
+        text = place > 0 and table.types[place - 1] == "text"
+        values[f"v{place}"] = list(column) if text else array(column)
+    await connection.execute(table.statement(schema), values, prepare=False)
