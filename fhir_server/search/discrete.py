@@ -48,7 +48,19 @@ def _token_entered(
     return _entered(parameters, keys.token_texts(system, code), by_text, text)
 
 
-_known_token_entered = lru_cache(1 << 15)(_token_entered)
+_remembered_token = lru_cache(1 << 15)(_token_entered)
+
+
+def _known_token_entered(
+    parameters: tuple[int, ...],
+    by_text: tuple[int, ...],
+    system: str | None,
+    code: str | None,
+    text: str | None,
+) -> _Entered:
+    length = len(system or "") + len(code or "") + len(text or "")
+    enter = _remembered_token if length <= keys.LONGEST_REMEMBERED else _token_entered
+    return enter(parameters, by_text, system, code, text)
 
 
 def _coding(_site: Site) -> ReadTokens:
@@ -183,7 +195,14 @@ def _canonical_texts(site: Site) -> ReadTexts:
     return read
 
 
-_known_text_entered = lru_cache(1 << 14)(_entered)
+@lru_cache(1 << 14)
+def _remembered_text(by_text: tuple[int, ...], text: str) -> _Entered:
+    return _entered((), (), by_text, text)
+
+
+def _text_entered(by_text: tuple[int, ...], text: str) -> _Entered:
+    short = len(text) <= keys.LONGEST_REMEMBERED
+    return _remembered_text(by_text, text) if short else _entered((), (), by_text, text)
 
 
 def _reference(site: Site) -> Emit:
@@ -203,7 +222,7 @@ def _reference(site: Site) -> Emit:
             )
             entries.keys += found
         if display := reference.get("display"):
-            found, texts = _known_text_entered((), (), by_text, display)
+            found, texts = _text_entered(by_text, display)
             entries.keys += found
             entries.texts += texts
 
@@ -247,7 +266,6 @@ REFERENCE_MAKERS: dict[str, Maker] = {
 # uri
 
 
-@lru_cache(1 << 13)
 def _uri_keys(parameters: tuple[int, ...], below: tuple[int, ...], uri: str) -> tuple[int, ...]:
     found = [
         parameter ^ hash64_uncached(text)
@@ -260,11 +278,15 @@ def _uri_keys(parameters: tuple[int, ...], below: tuple[int, ...], uri: str) -> 
     return tuple(found)
 
 
+_remembered_uri_keys = lru_cache(1 << 13)(_uri_keys)
+
+
 def _uri(site: Site) -> Emit:
     parameters, below = site.hashes(), site.hashes(keys.BELOW)
 
     def emit(uri: Any, entries: IndexEntries) -> None:
-        entries.keys += _uri_keys(parameters, below, uri)
+        keys_of = _remembered_uri_keys if len(uri) <= keys.LONGEST_REMEMBERED else _uri_keys
+        entries.keys += keys_of(parameters, below, uri)
 
     return emit
 

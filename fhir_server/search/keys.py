@@ -16,6 +16,12 @@ SEPARATOR = "\x1f"
 
 _CACHED = 1 << 16
 
+# A text of more characters is in no cache, so that nobody can fill the memory with long ones.
+LONGEST_REMEMBERED = 1000
+
+# A uri is found by `:below` under so many of its paths; what is deeper is found by itself alone.
+MOST_PREFIXES = 64
+
 
 def hash64_uncached(text: str) -> int:
     """`hash64` for text that is not expected to come again, such as an identifier."""
@@ -23,8 +29,12 @@ def hash64_uncached(text: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-hash64 = lru_cache(_CACHED)(hash64_uncached)
-hash64.__doc__ = "The signed 64-bit BLAKE2b hash of `text`, stable for ever."
+_hash64_cached = lru_cache(_CACHED)(hash64_uncached)
+
+
+def hash64(text: str) -> int:
+    """The signed 64-bit BLAKE2b hash of `text`, stable for ever."""
+    return _hash64_cached(text) if len(text) <= LONGEST_REMEMBERED else hash64_uncached(text)
 
 
 def parameter_name(resource_type: str, code: str, modifier: str = "") -> str:
@@ -120,9 +130,9 @@ def uri_prefixes(uri: str) -> tuple[str, ...]:
     mark = ":" if url[:4].lower() == "urn:" else "/"
     whole = url.rstrip(mark) or url
     scheme = whole.find("://")
-    prefixes = []
+    prefixes: list[str] = []
     at = whole.find(mark, scheme + 3 if scheme >= 0 else 1)
-    while at >= 0:
+    while at >= 0 and len(prefixes) < MOST_PREFIXES:
         prefixes.append(whole[:at])
         at = whole.find(mark, at + 1)
     prefixes.append(whole)

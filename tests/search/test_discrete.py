@@ -230,3 +230,15 @@ def test_a_uri_is_found_below_each_of_its_paths() -> None:
     wrong = ("http:", "http://example.or", "http://example.org/", "http://example.org/b")
     assert keys_of(value_set, "url:below", *forms, *wrong) == set(forms)
     assert keys_of(value_set, "url", *forms) == {forms[-1]}
+
+
+def test_a_very_long_value_is_found_like_any_other() -> None:
+    long = "x" * 5000
+    value_set = resource("ValueSet", url=f"http://{long}/a")
+    assert keys_of(value_set, "url", f"http://{long}/a") != set()
+    assert keys_of(value_set, "url:below", f"http://{long}") != set()
+    coding = {"coding": [{"code": long, "display": f"{' ' * 2000}{long}"}]}
+    condition = resource("Condition", code=coding, subject={"display": f"{' ' * 2000}{long}"})
+    assert keys_of(condition, "code", f"*\x1f{long}") != set()
+    for code in ("code:text", "subject:text"):
+        assert texts_of(condition, code) == [long[:300]]

@@ -15,7 +15,7 @@ def test_a_hash_never_changes() -> None:
 
 def test_a_hash_fits_a_signed_bigint_and_is_the_same_uncached() -> None:
     for number in range(1000):
-        text = f"Patient/{number}"
+        text = f"Patient/{number}" * (1 + number % 3 * 50)
         assert -(2**63) <= keys.hash64(text) < 2**63
         assert keys.hash64(text) == keys.hash64_uncached(text)
 
@@ -112,6 +112,13 @@ def test_a_canonical_is_found_with_and_without_its_version(
 )
 def test_a_uri_has_a_prefix_for_each_part_of_its_path(uri: str, prefixes: tuple[str, ...]) -> None:
     assert keys.uri_prefixes(uri) == prefixes
+
+
+def test_a_uri_of_very_many_parts_is_found_by_the_first_of_them_and_itself() -> None:
+    uri = "http://a" + "/b" * 100_000
+    prefixes = keys.uri_prefixes(uri)
+    assert len(prefixes) == keys.MOST_PREFIXES + 1
+    assert (prefixes[0], prefixes[1], prefixes[-1]) == ("http://a", "http://a/b", uri)
 
 
 @given(st.text("a/:|.", max_size=12), st.sampled_from(["", "http://", "urn:"]))
