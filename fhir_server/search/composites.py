@@ -60,6 +60,12 @@ def shape(components: Sequence[Component]) -> Shape | None:
     return Shape(by_key, by_row, compared[0] if compared else "")
 
 
+def place(component: Component) -> tuple[bool, str]:
+    """Whether a component's values are seen from the resource, not the item; and the path."""
+    of_resource = component.expression.startswith(_RESOURCE)
+    return of_resource, component.expression.removeprefix(_RESOURCE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """A branch of a component, seen from an item or from the resource."""
@@ -127,8 +133,7 @@ class Composites:
         return list(groups.values())
 
     def _sources(self, component: Component, base: Branch) -> tuple[_Source, ...]:
-        of_resource = component.expression.startswith(_RESOURCE)
-        path = component.expression.removeprefix(_RESOURCE)
+        of_resource, path = place(component)
         type_ = self._type if of_resource else base.type
         return tuple(_Source(one, of_resource) for one in compile_expression(path, type_).branches)
 

@@ -122,6 +122,10 @@ class SearchParameters:
         """The parameter `code` of a type, or of all types if that is `Resource`."""
         return self._by_type.get(resource_type, {}).get(code)
 
+    def by_url(self, url: str) -> SearchParameterDefinition | None:
+        """The definition with a canonical url."""
+        return self._by_url.get(url)
+
     def of(self, resource_type: str) -> tuple[SearchParameter, ...]:
         """Every parameter of a type, those it shares with all types included."""
         return tuple(self._by_type.get(resource_type, {}).values())
