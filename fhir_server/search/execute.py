@@ -159,13 +159,13 @@ class _Search:
             limit = " limit %s"
             values.append(most + 1)
         names = [f"k{at}" for at in range(max(1, len(self.order.keys)))]
-        keys = ", ".join(sources.key_columns(self.order, values))
+        keys = sources.key_columns(self.order, values)
         following = sources.following(self.order, after, values)
         order = self.order.by(names)
         text = (
-            f"with found as materialized (select r.rid from {{s}}.resource r where {live} "
-            f"and {where}{limit}), keyed as (select r.rid, {keys} from found "
-            f"join {{s}}.resource r on r.rid = found.rid), page as (select * from keyed "
+            f"with found as materialized (select r.rid{sources.carried(self.order)} "
+            f"from {{s}}.resource r where {live} and {where}{limit}), "
+            f"keyed as (select found.rid, {keys} from found), page as (select * from keyed "
             f"where {following} order by {order} limit %s) "
             f"select {_COLUMNS}, {', '.join(names)}, c.total "
             f"from (select count(*) as total from found) c left join (select r.*, "

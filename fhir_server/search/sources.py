@@ -154,11 +154,17 @@ def segments(types: tuple[str, ...], order: Order, after: Position | None) -> li
     return [by_value(order, after), without_value(types, order, None)]
 
 
-def key_columns(order: Order, values: list[Any]) -> list[str]:
-    """The sort keys of a resource `r` as columns k0, k1 …; one empty column when there are none."""
+def carried(order: Order) -> str:
+    """The columns of a resource `r` that its sort keys need, beside its row id."""
+    columns = {key.column for key in order.keys if not (key.table or key.paths)}
+    return "".join(f", r.{column}" for column in sorted(columns))
+
+
+def key_columns(order: Order, values: list[Any]) -> str:
+    """The sort keys of a row `found` as columns k0, k1 …; one empty column when there are none."""
     if not order.keys:
-        return ["null as k0"]
-    return [f"{_key(key, values)} as k{at}" for at, key in enumerate(order.keys)]
+        return "null as k0"
+    return ", ".join(f"{_key(key, values)} as k{at}" for at, key in enumerate(order.keys))
 
 
 def _key(key: SortKey, values: list[Any]) -> str:
@@ -167,15 +173,18 @@ def _key(key: SortKey, values: list[Any]) -> str:
         values.append(key.parameter)
         return (
             f"(select {first}(v.{key.column}) from {{s}}.{key.table} v "
-            "where v.rid = r.rid and v.parameter = %s)"
+            "where v.rid = found.rid and v.parameter = %s)"
         )
-    if key.column:
-        return f"r.{key.column}"
-    found = " union all ".join(
+    if not key.paths:
+        return f"found.{key.column}"
+    texts = " union all ".join(
         "select jsonb_path_query(r.content, %s::jsonpath, '{}', true) #>> '{}'" for _ in key.paths
     )
     values += key.paths
-    return f'(select {first}(x collate "C") from ({found}) as found (x))'
+    return (
+        f'(select {first}(x collate "C") from {{s}}.resource r, lateral ({texts}) t (x) '
+        "where r.rid = found.rid)"
+    )
 
 
 def following(order: Order, after: Position | None, values: list[Any]) -> str:
