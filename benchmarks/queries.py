@@ -143,9 +143,7 @@ def _token_sparse(_: Hospital) -> Iterable[Query]:
 
 def _identifier(hospital: Hospital) -> Iterable[Query]:
     """One match each and many values, most of which nothing read before."""
-    random = Random("identifiers")
-    for _ in range(5 * _COLD):
-        order = random.randrange(hospital.counts["ServiceRequest"])
+    for order in Random("orders").sample(range(hospital.counts["ServiceRequest"]), 5 * _COLD):
         value = f"{ACCESSION}|{accession_number(order)}"
         yield Query(search("ServiceRequest", ("identifier", value)), 1, 1)
 
@@ -163,9 +161,7 @@ def _reference_sparse(hospital: Hospital) -> Iterable[Query]:
     for group in range(rare.GROUPS):
         patient = hospital.reference("Patient", rare.patient_alone(group))
         yield _ten("Observation", ("subject", patient))
-    random = Random("encounters")
-    for _ in range(_COLD):
-        number = random.randrange(hospital.counts["Encounter"])
+    for number in Random("encounters").sample(range(hospital.counts["Encounter"]), _COLD):
         found = len(hospital.observations_of(number))
         if found and not any(n in hospital.planted for n in hospital.observations_near(number)):
             encounter = hospital.reference("Encounter", number)
@@ -222,7 +218,7 @@ def _quantity_dense(hospital: Hospital) -> Iterable[Query]:
 def _quantity_sparse(_: Hospital) -> Iterable[Query]:
     for group in range(rare.GROUPS):
         value, unit = rare.rare_enzyme(group), f"|{UCUM}|U/L"
-        if group % 2:
+        if group % 2 == 0:
             yield _ten("Observation", ("value-quantity", f"{value}{unit}"))
         else:
             low, high = f"gt{value - 50}{unit}", f"lt{value + 50}{unit}"

@@ -18,9 +18,9 @@ DAYS = 5479  # to the end of 2024
 MINUTES = DAYS * 24 * 60
 # The second of January, so that no time zone finds it in the year before.
 NEW_CODE_FROM = (date(RARE_YEAR + 8, 1, 2) - FIRST_DAY).days * 24 * 60
-LEAST_SIZE = 20_000
+LEAST_SIZE = 50_000
 
-# Every hundredth of a per cent of the hospital and the least number; Observations are the rest.
+# Ten-thousandths of the hospital and the least number; Observations are the rest.
 _SHARES = {
     "Organization": (2, 12),
     "Location": (5, 20),
