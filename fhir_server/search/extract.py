@@ -14,7 +14,10 @@ from fhir_server.search.sites import Emit, Site
 from fhir_server.search.values import Instants
 from fhir_server.spec import definitions
 
-__all__ = ["Extractor", "IndexEntries"]
+__all__ = ["FORMAT", "Extractor", "IndexEntries"]
+
+# What is entered, and how. To be raised with every change: what is stored is then read again.
+FORMAT = 2
 
 # What reading a value of the wrong shape raises. The structure check refuses such resources; one
 # that was stored before a check existed still has to be indexed as far as it makes sense.
