@@ -1,25 +1,37 @@
 """The composition root: reads the settings and wires the parts of one server process."""
 
 import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from fhir_server.background.runner import Runner
+from fhir_server.background.tasks import running
+from fhir_server.background.work import Kind
 from fhir_server.http.fhir import HttpSettings
-from fhir_server.http.pages import Application
+from fhir_server.http.pages import Application, Life
+from fhir_server.indexing.changes import REINDEX
 from fhir_server.indexing.indexes import Indexes
+from fhir_server.indexing.keeper import Keeper
+from fhir_server.indexing.profiles import load_parameters
+from fhir_server.indexing.reindex import Reindexing
 from fhir_server.interactions.engine import Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
+from fhir_server.packaged import folder
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
+from fhir_server.storage.listen import Listener
 from fhir_server.storage.store import PooledStore
 from fhir_server.validation.structure import StructureCheck
 from fhir_server.workers import end_with_parent
 
 FHIR_PATH = "/fhir"
+TENANTS = ("default",)
 
 
 def local_base_url(settings: Settings) -> str:
@@ -53,7 +65,28 @@ def build(settings: Settings, database_url: str) -> Application:
         timeout=settings.request_timeout,
         access_log=settings.access_log,
     )
-    return Application(engine, store, http)
+    return Application(engine, http, _life(settings, engine, store, database_url))
+
+
+def _life(settings: Settings, engine: Engine, store: PooledStore, database_url: str) -> Life:
+    """What runs beside the requests: the pool, and the tasks that keep the search index."""
+    listener = Listener(database_url)
+    packaged = load_parameters(settings.profiles_dir or folder("profiles"))
+    keeper = Keeper(store, listener, engine.indexes, TENANTS, packaged)
+    kinds = {REINDEX: Kind(Reindexing(engine.indexes), alone=True)}
+    runner = Runner(store, listener, TENANTS, kinds)
+
+    @asynccontextmanager
+    async def life() -> AsyncIterator[None]:
+        await store.open()
+        try:
+            await keeper.start()
+            async with running(listener.run, keeper.run, runner.run):
+                yield
+        finally:
+            await store.close()
+
+    return life
 
 
 def create() -> Application:

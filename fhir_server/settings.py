@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         "postgresql://user:password@host/database.",
     )
     database_pool: int = Field(16, ge=2, le=500, description="Database connections a process.")
+    profiles_dir: Path | None = Field(
+        None,
+        description="Folder with the SearchParameters, as JSON, that every search may use. Unset, "
+        "the one that comes with the server.",
+    )
     base_url: str | None = Field(
         None,
         description="The FHIR base URL as clients see it, such as https://fhir.example.org/fhir. "

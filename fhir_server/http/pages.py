@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,12 +20,15 @@ from fhir_server.http.openapi import description
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Issue, Refusal, operation_outcome
 from fhir_server.storage import resources
-from fhir_server.storage.store import PooledStore
 
 # Counting every resource takes a moment on a full database; people reload pages.
 _COUNTS_KEPT_SECONDS = 10.0
 _READY_WITHIN_SECONDS = 2.0
 _READING = ["GET", "HEAD"]
+
+
+# What runs from the start of the process to its end.
+Life = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Application:
@@ -34,8 +37,8 @@ class Application:
     FHIR requests do not pass through the pages' middleware, which would cost a tenth of a read.
     """
 
-    def __init__(self, engine: Engine, store: PooledStore, settings: HttpSettings) -> None:
-        self.pages = pages(engine, store, settings)
+    def __init__(self, engine: Engine, settings: HttpSettings, life: Life) -> None:
+        self.pages = pages(engine, settings, life)
         self._fhir = FhirApplication(engine, settings)
         self._path = settings.path
         self._below = settings.path + "/"
@@ -50,18 +53,15 @@ class Application:
         await self.pages(scope, receive, send)
 
 
-def pages(engine: Engine, store: PooledStore, settings: HttpSettings) -> FastAPI:
-    """The pages; they open the store when the process starts and close it when it ends."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await store.open()
-        yield
-        await store.close()
-
+def pages(engine: Engine, settings: HttpSettings, life: Life) -> FastAPI:
+    """The pages, inside whose life everything else runs."""
     # No documentation pages: FastAPI's load their scripts from a host that hospitals do not reach.
     app = FastAPI(
-        title="FHIR server", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="FHIR server",
+        version=__version__,
+        lifespan=lambda _: life(),
+        docs_url=None,
+        redoc_url=None,
     )
     _add_pages(app, engine, settings)
 
@@ -100,6 +100,7 @@ def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
         try:
             async with asyncio.timeout(_READY_WITHIN_SECONDS), engine.store.connection() as found:
                 await found.execute("select 1")
+            engine.indexes.of("default")
         except (Refusal, TimeoutError):
             return JSONResponse({"status": "unavailable", "database": "does not answer"}, 503)
         return JSONResponse({"status": "ok", "database": "ok"})

@@ -17,15 +17,23 @@ from fhir_server.search.predicates import supported
 # Definitions do not change while the server runs, so their date is the release's.
 RELEASED = "2026-11-21"
 
+# Parameters, by type and code, that are being indexed.
+_Unready = frozenset[tuple[str, str]]
+
 
 async def capabilities(engine: Engine, ctx: Context, request: Request) -> Result:
     """The CapabilityStatement of this server."""
     subset = Subset.of(engine.definitions, request)
-    return Result(200, subset.apply(_statement(engine, ctx.base_url, engine.index(ctx).parameters)))
+    index = engine.indexes.known(ctx.tenant)
+    # What is being indexed cannot be searched by yet; told apart by codes, since texts change.
+    unready = frozenset(index.unready)
+    return Result(200, subset.apply(_statement(engine, ctx.base_url, index.parameters, unready)))
 
 
 @lru_cache(maxsize=16)
-def _statement(engine: Engine, base_url: str, parameters: SearchParameters) -> bytes:
+def _statement(
+    engine: Engine, base_url: str, parameters: SearchParameters, unready: _Unready
+) -> bytes:
     codes: dict[str, list[str]] = {"instance": [], "type": [], "system": []}
     for item in engine.router.interactions:
         if item.code:
@@ -48,18 +56,20 @@ def _statement(engine: Engine, base_url: str, parameters: SearchParameters) -> b
                 "mode": "server",
                 "documentation": f"Dates and times without a zone are taken to be in {zone}.",
                 "resource": [
-                    _resource(parameters, type_, codes["instance"] + codes["type"])
+                    _resource(parameters, type_, unready, codes["instance"] + codes["type"])
                     for type_ in sorted(engine.definitions.resource_types)
                 ],
                 "interaction": [{"code": code} for code in codes["system"]],
-                "searchParam": _search_parameters(parameters, "Resource"),
+                "searchParam": _search_parameters(parameters, "Resource", unready),
             }
         ],
     }
     return encode(statement)
 
 
-def _resource(parameters: SearchParameters, type_: str, codes: list[str]) -> dict[str, Any]:
+def _resource(
+    parameters: SearchParameters, type_: str, unready: _Unready, codes: list[str]
+) -> dict[str, Any]:
     return {
         "type": type_,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
@@ -72,13 +82,15 @@ def _resource(parameters: SearchParameters, type_: str, codes: list[str]) -> dic
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical"],
-        "searchParam": _search_parameters(parameters, type_),
+        "searchParam": _search_parameters(parameters, type_, unready),
     }
 
 
-def _search_parameters(parameters: SearchParameters, type_: str) -> list[dict[str, Any]]:
+def _search_parameters(
+    parameters: SearchParameters, type_: str, unready: _Unready
+) -> list[dict[str, Any]]:
     return [
         {"name": item.code, "definition": item.definition.url, "type": item.type}
         for item in sorted(parameters.of(type_), key=lambda item: item.code)
-        if supported(item)
+        if supported(item) and (type_, item.code) not in unready
     ]

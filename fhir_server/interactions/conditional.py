@@ -44,7 +44,7 @@ class Condition:
             )
         self.type = type_
         self.text = f"{type_}?{urlencode(sorted(selecting), safe=_READABLE)}"
-        index = engine.index(ctx)
+        index = engine.searchable(ctx)
         self.query: Query = parse(
             index.parameters,
             type_,

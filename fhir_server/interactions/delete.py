@@ -47,7 +47,7 @@ async def _store_deletion(
             return Result(204, outcome=[Issue("informational", text, "", "information")])
         if old.content is None:
             return _deleted(request, old.version)
-        row = deletion(ctx, old)
+        row = deletion(engine, ctx, old)
         if await supersede(engine, ctx, connection, row, old.version):
             return _deleted(request, row.version)
     name = f"{request.type}/{request.id}"

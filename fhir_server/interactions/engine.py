@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fhir_server.context import Context
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.interactions.routing import Router
-from fhir_server.outcome import Invalid, Issue
+from fhir_server.outcome import Invalid, Issue, Unavailable
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.index import SearchIndex
 from fhir_server.search.settle import Settling
@@ -56,6 +56,13 @@ class Engine:
     def index(self, ctx: Context) -> SearchIndex:
         """The search parameters of the context's tenant, and how they are extracted."""
         return self.indexes.of(ctx.tenant)
+
+    def searchable(self, ctx: Context) -> SearchIndex:
+        """The same, for searching. Raises `Unavailable` while what is stored is read again."""
+        index = self.index(ctx)
+        if index.incomplete:
+            raise Unavailable(Issue("transient", index.incomplete), headers={"Retry-After": "5"})
+        return index
 
     def settling(self, ctx: Context, connection: Connection) -> Settling:
         """Where a search of the context's tenant is carried out."""

@@ -5,6 +5,7 @@ from fhir_server.interactions.capabilities import capabilities
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import conditional_delete, delete
 from fhir_server.interactions.history import instance_history, system_history, type_history
+from fhir_server.interactions.index_status import index_status
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.read import read, vread
 from fhir_server.interactions.routing import InteractionDefinition
@@ -24,6 +25,8 @@ INTERACTIONS: tuple[InteractionDefinition, ...] = tuple(
          "Search all types, with the parameters in the body"),
         ("history-system", "history-system", "system", "GET", "_history", system_history, "",
          "Every version of every resource"),
+        ("index-status", "", "system", "GET", "$index-status", index_status, "",
+         "How complete the search index is, and the state of each search parameter of your own"),
         ("create", "create", "type", "POST", "[type]", create, "resource",
          "Create a resource; with If-None-Exist only if nothing matches"),
         ("search", "search-type", "type", "GET", "[type]", search, "",

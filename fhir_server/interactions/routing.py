@@ -81,7 +81,7 @@ class Router:
         if not segments:
             return "", request
         first, rest = segments[0], segments[1:]
-        if first in _FIXED:
+        if first in _FIXED or first in self._methods:
             return "/".join(segments), request
         if first.startswith("$"):
             raise _unknown_operation(first, "the system")

@@ -73,7 +73,7 @@ async def search(engine: Engine, ctx: Context, request: Request) -> Result:
 
 def understood(engine: Engine, ctx: Context, request: Request) -> Query:
     """What a request's parameters select and sort by. Raises `Invalid`."""
-    index = engine.index(ctx)
+    index = engine.searchable(ctx)
     within: Condition = ALWAYS
     if request.compartment is not None:
         within = membership(engine, ctx, request.compartment, request.type)

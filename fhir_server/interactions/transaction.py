@@ -12,6 +12,7 @@ from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
+from fhir_server.indexing.changes import ParameterRefused
 from fhir_server.interactions.conditional import Condition, matches, one_match
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import WRITES, Entry, answer, fill, read_entry
@@ -35,7 +36,7 @@ from fhir_server.interactions.writing import (
     store_many,
     unchanged,
 )
-from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal
+from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal, Unavailable
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored, Written
 from fhir_server.storage.store import Connection
@@ -114,6 +115,8 @@ async def _read_steps(
             await asyncio.sleep(0)
         try:
             steps.append(_read_step(engine, ctx, outer, index, raw_entry))
+        except Unavailable:
+            raise
         except Refusal as refusal:
             issues.extend(_placed(refusal, index))
             status = max(status, refusal.status) if len(raw_entries) == 1 else 400
@@ -314,8 +317,19 @@ async def _write(
             await asyncio.sleep(0)
         old = current.get((step.request.type, step.id))
         step.result = _PLANS[step.entry.method](engine, ctx, plan, step, old, next(rids))
-    if not await store_many(engine, ctx, connection, plan.created, plan.replaced):
+    try:
+        stored = await store_many(engine, ctx, connection, plan.created, plan.replaced)
+    except ParameterRefused as refusal:
+        raise _at_its_entry(refusal, writing) from refusal
+    if not stored:
         raise Conflict(Issue("transient", "Another writer was faster; try again"))
+
+
+def _at_its_entry(refusal: ParameterRefused, steps: Sequence[_Step]) -> Refusal:
+    for step in steps:
+        if f"{step.request.type}/{step.id}" == refusal.source:
+            return Refusal(_placed(refusal, step.entry.index), status=refusal.status)
+    return refusal
 
 
 def _plan_create(
@@ -366,7 +380,7 @@ def _plan_delete(
     check_preconditions(step.request, old)
     if old is None or old.content is None:
         return Result(204)
-    row = deletion(ctx, old)
+    row = deletion(engine, ctx, old)
     plan.replaced.append((row, old.version))
     return Result(204, type=row.type, id=row.id, version=row.version)
 

@@ -1,28 +1,35 @@
 """From a resource a client sent to a version that storage can keep."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.fhir_json import encode, encode_sorted
+from fhir_server.fhir_json import decode, encode, encode_sorted
+from fhir_server.indexing.changes import Change, take_effect
+from fhir_server.indexing.definition import TYPE, check_definition
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Resource, Result
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64_uncached
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored, Written, deleted_values
+from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import Connection
 from fhir_server.validation.structure import Checked
 
 _MILLISECOND = timedelta(milliseconds=1)
 
+# After this many resources read again other requests of the process get their turn.
+_TURN = 20
+
 
 def check(engine: Engine, resource: Any, type_: str) -> Checked:
     """Check a resource's structure and that it is of the type the URL names.
 
-    Raises `Invalid` with every issue found.
+    Raises `Invalid` with every issue found; 422 for a SearchParameter that cannot be used.
     """
     checked = engine.structure.check(resource)
     issues = checked.issues
@@ -38,6 +45,8 @@ def check(engine: Engine, resource: Any, type_: str) -> Checked:
         )
     if issues:
         raise Invalid(issues)
+    if type_ == TYPE:
+        check_definition(resource, engine.definitions)
     return checked
 
 
@@ -64,6 +73,7 @@ def first_version(
 ) -> Written:
     """The version that a create, or an update as create, stores."""
     instant = ctx.now()
+    index = engine.index(ctx)
     content = stamped(resource, id_, 1, instant)
     type_ = content["resourceType"]
     return Written(
@@ -75,7 +85,8 @@ def first_version(
         method,
         encode(content),
         reference_key(type_, id_),
-        engine.index(ctx).extractor.extract(content),
+        index.extractor.extract(content),
+        index.generation,
     )
 
 
@@ -84,6 +95,7 @@ def next_version(
 ) -> Written:
     """The version that follows `old`; always later than it, even when clocks disagree."""
     instant = max(ctx.now(), old.last_updated + _MILLISECOND)
+    index = engine.index(ctx)
     content = stamped(resource, old.id, old.version + 1, instant)
     return Written(
         old.rid,
@@ -94,22 +106,21 @@ def next_version(
         method,
         encode(content),
         reference_key(old.type, old.id),
-        engine.index(ctx).extractor.extract(content),
+        index.extractor.extract(content),
+        index.generation,
     )
 
 
 async def insert(engine: Engine, ctx: Context, connection: Connection, row: Written) -> bool:
     """Store a first version; False, and nothing stored, when the identity is taken."""
-    await engine.store.learn(connection, ctx.tenant, row.values.texts)
-    return await resources.create(connection, engine.statements(ctx), row)
+    return await _store(engine, ctx, connection, row, None)
 
 
 async def supersede(
     engine: Engine, ctx: Context, connection: Connection, row: Written, expected: int
 ) -> bool:
     """Store the next version; False, and nothing stored, when `expected` is not current."""
-    await engine.store.learn(connection, ctx.tenant, row.values.texts)
-    return await resources.replace(connection, engine.statements(ctx), row, expected)
+    return await _store(engine, ctx, connection, row, expected)
 
 
 async def store_many(
@@ -120,20 +131,103 @@ async def store_many(
     replaced: Sequence[tuple[Written, int]],
 ) -> bool:
     """Store first and next versions of a transaction; False when one is not current any more."""
+    statements = engine.statements(ctx)
+    if created:
+        generation = await resources.pinned_generation(connection, statements)
+        if any(row.generation != generation for row in created):
+            await _extract_anew(engine, ctx, connection, created)
     rows = [*created, *(row for row, _ in replaced)]
     texts = {text for row in rows for text in row.values.texts}
     await engine.store.learn(connection, ctx.tenant, sorted(texts))
-    statements = engine.statements(ctx)
     await resources.create_many(connection, statements, created)
-    return await resources.replace_many(connection, statements, replaced)
+    for row, expected in replaced:
+        if not await _store_version(engine, ctx, connection, row, expected):
+            return False
+    await _take_effect(ctx, connection, rows)
+    return True
 
 
-def deletion(ctx: Context, old: Stored) -> Written:
+async def _store(
+    engine: Engine, ctx: Context, connection: Connection, row: Written, expected: int | None
+) -> bool:
+    """Store a version; `expected` is the one that must be current, None for a first version."""
+    await engine.store.learn(connection, ctx.tenant, row.values.texts)
+    if row.type != TYPE:
+        return await _store_version(engine, ctx, connection, row, expected)
+    async with connection.transaction():
+        stored = await _store_version(engine, ctx, connection, row, expected)
+        if stored:
+            await _take_effect(ctx, connection, [row])
+    if resources.commits_at_once(connection):
+        await engine.indexes.reload(connection, ctx.tenant)
+    return stored
+
+
+async def _store_version(
+    engine: Engine, ctx: Context, connection: Connection, row: Written, expected: int | None
+) -> bool:
+    """Store a version made with the newest search parameters, whatever it was made with before."""
+    statements = engine.statements(ctx)
+    while not await _try(connection, statements, row, expected):
+        if await resources.generation(connection, statements) == row.generation:
+            return False
+        await _extract_anew(engine, ctx, connection, [row])
+        await engine.store.learn(connection, ctx.tenant, row.values.texts)
+    return True
+
+
+async def _try(
+    connection: Connection, statements: Statements, row: Written, expected: int | None
+) -> bool:
+    if expected is None:
+        return await resources.create(connection, statements, row)
+    return await resources.replace(connection, statements, row, expected)
+
+
+async def _extract_anew(
+    engine: Engine, ctx: Context, connection: Connection, rows: Sequence[Written]
+) -> None:
+    """Make the search values again, with the parameters of the newest generation."""
+    index = await engine.indexes.reload(connection, ctx.tenant)
+    for number, row in enumerate(rows):
+        if number % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        if row.content is not None:
+            row.values = index.extractor.extract(decode(row.content))
+        row.generation = index.generation
+
+
+async def _take_effect(ctx: Context, connection: Connection, rows: Sequence[Written]) -> None:
+    """Let stored SearchParameters change what is indexed by.
+
+    Last in a transaction: what it stores afterwards would have to know before others may.
+    """
+    changes = [
+        Change(f"{TYPE}/{row.id}", None if row.content is None else decode(row.content))
+        for row in rows
+        if row.type == TYPE
+    ]
+    if changes:
+        await take_effect(connection, ctx.tenant, changes, ctx.now())
+
+
+def deletion(engine: Engine, ctx: Context, old: Stored) -> Written:
     """The version without content that a delete stores after `old`."""
     instant = max(ctx.now(), old.last_updated + _MILLISECOND)
     key = reference_key(old.type, old.id)
-    values = deleted_values()
-    return Written(old.rid, old.type, old.id, old.version + 1, instant, "DELETE", None, key, values)
+    generation = engine.index(ctx).generation
+    return Written(
+        old.rid,
+        old.type,
+        old.id,
+        old.version + 1,
+        instant,
+        "DELETE",
+        None,
+        key,
+        deleted_values(),
+        generation,
+    )
 
 
 def unchanged(resource: Resource, old: Resource) -> bool:

@@ -13,9 +13,11 @@ class SearchIndex:
 
     generation: of the search parameters; what is written with another one is written again.
     unready: why a parameter, by type and code, cannot be searched by yet.
+    incomplete: why nothing can be searched by yet; empty if it can.
     """
 
     parameters: SearchParameters
     extractor: Extractor
     generation: int = 0
     unready: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    incomplete: str = ""

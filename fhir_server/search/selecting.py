@@ -91,7 +91,8 @@ class Selecting:
             text = f"The search parameter {code!r} ({found.type}) on {place} is not supported"
             raise Unknown(Issue("not-supported", text))
         if (type_, code) in self._unready:
-            raise Unavailable(Issue("transient", self._unready[type_, code]))
+            headers = {"Retry-After": "5"}
+            raise Unavailable(Issue("transient", self._unready[type_, code]), headers=headers)
         return found
 
     def _plain(self, type_: str, name: str, value: str) -> Condition:

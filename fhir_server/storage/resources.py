@@ -10,6 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, cast
 
+from psycopg.pq import TransactionStatus
+
 from fhir_server.storage.statements import LOCK_NAMES, Kinds, Statements
 from fhir_server.storage.store import Connection
 
@@ -154,6 +156,11 @@ async def replace(
     return await cursor.fetchone() is not None
 
 
+def commits_at_once(connection: Connection) -> bool:
+    """Whether each statement on a connection commits by itself."""
+    return connection.info.transaction_status == TransactionStatus.IDLE
+
+
 async def generation(connection: Connection, statements: Statements) -> int:
     """The generation of the search parameters now."""
     return await _number(connection, statements.generation)
@@ -182,16 +189,6 @@ async def create_many(
     await _copy(connection, statements.copy_dates, dates)
     numbers = ((rid, *item) for rid, value in values for item in value.numbers)
     await _copy(connection, statements.copy_numbers, numbers)
-
-
-async def replace_many(
-    connection: Connection, statements: Statements, rows: Sequence[tuple[Written, int]]
-) -> bool:
-    """Store the next versions of many, each with the version it expects; False if one failed."""
-    for row, expected in rows:
-        if not await replace(connection, statements, row, expected):
-            return False
-    return True
 
 
 async def history_page(

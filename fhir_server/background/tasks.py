@@ -1,0 +1,31 @@
+"""Tasks that run beside the requests of a process."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def running(*loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Keep some endless functions running inside the block; one that fails begins again."""
+    tasks = [asyncio.create_task(_kept_up(loop)) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _kept_up(loop: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("a background task failed; it begins again")
+        await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,73 @@
+"""Keeps what a process holds of the search index as the database has it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import psycopg
+
+from fhir_server.indexing.changes import Change
+from fhir_server.indexing.indexes import Indexes
+from fhir_server.indexing.startup import prepare
+from fhir_server.outcome import Refusal
+from fhir_server.storage.index_state import channel
+from fhir_server.storage.listen import Listener
+from fhir_server.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+# Should a notification be missed, no worker is behind for longer; progress is shown as often.
+_LOOK_EVERY = 1.0
+_FIRST_WITHIN = 5.0
+
+
+class Keeper:
+    """Reads the state when it is told that it changed, and once in a while.
+
+    packaged: the search parameters that come with the server.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        listener: Listener,
+        indexes: Indexes,
+        tenants: Sequence[str],
+        packaged: Sequence[Change] = (),
+    ) -> None:
+        self._store = store
+        self._indexes = indexes
+        self._tenants = tuple(tenants)
+        self._packaged = packaged
+        self._prepared: set[str] = set()
+        self._wake = listener.on(*map(channel, tenants))
+        self._answers = True
+
+    async def start(self) -> None:
+        """Read the state for the first time, unless the database lets us wait."""
+        try:
+            async with asyncio.timeout(_FIRST_WITHIN):
+                await self._look()
+        except TimeoutError:
+            log.warning("the database does not answer yet")
+
+    async def run(self) -> None:
+        """Follow the state until cancelled."""
+        while True:
+            await self._wake.wait(_LOOK_EVERY)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            async with self._store.connection() as connection:
+                for tenant in self._tenants:
+                    if tenant not in self._prepared:
+                        await prepare(connection, tenant, self._packaged, datetime.now(UTC))
+                        self._prepared.add(tenant)
+                    await self._indexes.reload(connection, tenant)
+            self._answers = True
+        except (Refusal, psycopg.Error, OSError) as error:
+            if self._answers:
+                log.warning("the search parameters cannot be read: %s", type(error).__name__)
+            self._answers = False
