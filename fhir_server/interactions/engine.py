@@ -1,7 +1,7 @@
 """The wired parts that every interaction uses."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fhir_server.context import Context
 from fhir_server.indexing.indexes import Indexes
@@ -10,6 +10,7 @@ from fhir_server.outcome import Invalid, Issue, Unavailable
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.index import SearchIndex
 from fhir_server.search.settle import Settling
+from fhir_server.search.statistics import Statistics
 from fhir_server.spec import Definitions
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import BoundStore, Connection, Store
@@ -22,11 +23,13 @@ class Limits:
 
     bundle_entries: entries of a batch or transaction.
     page, largest_page: resources of a page by default, and at most.
+    included: resources that a page includes beside its matches, at most.
     """
 
     bundle_entries: int = 5000
     page: int = 20
     largest_page: int = 1000
+    included: int = 1000
 
 
 class _NoTerminology:
@@ -48,6 +51,7 @@ class Engine:
     where: Circumstances
     limits: Limits
     router: Router
+    statistics: Statistics = field(default_factory=Statistics)
 
     def statements(self, ctx: Context) -> Statements:
         """The SQL of the context's tenant."""
@@ -66,7 +70,8 @@ class Engine:
 
     def settling(self, ctx: Context, connection: Connection) -> Settling:
         """Where a search of the context's tenant is carried out."""
-        return Settling(connection, self.statements(ctx).schema, _NoTerminology())
+        schema = self.statements(ctx).schema
+        return Settling(connection, schema, _NoTerminology(), self.statistics)
 
     def circumstances(self, ctx: Context) -> Circumstances:
         """What search values mean to the client of this interaction."""

@@ -9,9 +9,9 @@ from fhir_server.search.conditions import (
     Circumstances,
     Condition,
     Keys,
-    Ordered,
     PredicateError,
     any_of,
+    ordered,
     split_at,
     unescape,
 )
@@ -78,4 +78,6 @@ def _row(hash_: int, kinds: list[str], asked: list[str], where: Circumstances) -
     first, second = (ranges.number_bounds(unescape(value)) for value in asked)
     sql_of_first, low = ranges.point(first, "v.low")
     sql_of_second, high = ranges.point(second, "v.high")
-    return Ordered("number_value", hash_, f"{sql_of_first} and {sql_of_second}", low + high)
+    return ordered(
+        "number_value", hash_, f"v.unit = 0 and {sql_of_first} and {sql_of_second}", low + high
+    )

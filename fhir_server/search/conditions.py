@@ -41,13 +41,12 @@ class Ordered:
 
     table: `string_value`, `date_value` or `number_value`.
     parameter: the hash under which the row stands.
-    sql: what holds for the row `v`, a constant text with `%s` for each of `values`.
+    any_of: what may hold for the row `v`: constant texts with `%s` for each of their values.
     """
 
     table: str
     parameter: int
-    sql: str
-    values: tuple[Any, ...]
+    any_of: tuple[tuple[str, tuple[Any, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +194,23 @@ def all_of(conditions: Iterable[Condition]) -> Condition:
     return flat[0] if len(flat) == 1 else AllOf(flat)
 
 
+def ordered(table: str, parameter: int, sql: str, values: tuple[Any, ...]) -> Ordered:
+    """The condition with one text about the row."""
+    return Ordered(table, parameter, ((sql, values),))
+
+
 def any_of(conditions: Iterable[Condition]) -> Condition:
-    """At least one of several conditions; keys are put together, as one look-up finds them."""
+    """At least one of several conditions; what one look-up finds is put together."""
     flat = list(_members(conditions, AnyOf))
     keys = tuple(
         dict.fromkeys(key for item in flat if isinstance(item, Keys) for key in item.any_of)
     )
-    others: list[Condition] = [item for item in flat if not isinstance(item, Keys)]
+    others: list[Condition] = [item for item in flat if not isinstance(item, Keys | Ordered)]
+    rows: dict[tuple[str, int], list[tuple[str, tuple[Any, ...]]]] = {}
+    for item in flat:
+        if isinstance(item, Ordered):
+            rows.setdefault((item.table, item.parameter), []).extend(item.any_of)
+    others += [Ordered(*place, tuple(texts)) for place, texts in rows.items()]
     if keys or not others:
         others.insert(0, Keys(keys))
     return others[0] if len(others) == 1 else AnyOf(tuple(others))
@@ -217,12 +226,28 @@ def _members(
             yield item
 
 
+def indexed(condition: Condition) -> bool:
+    """Whether an index finds all that meets a settled condition."""
+    match condition:
+        case Keys() | Ordered() | Refers() | ReferredBy():
+            return True
+        case Column(few=few):
+            return few
+        case AllOf(of=members):
+            return any(map(indexed, members))
+        case AnyOf(of=members):
+            return all(map(indexed, members))
+    return False
+
+
 def size(condition: Condition) -> int:
     """How many values a condition binds, which has a limit."""
     match condition:
         case Keys(any_of=values):
             return len(values)
-        case Ordered(values=values) | Column(values=values) | Spoken(values=values):
+        case Ordered(any_of=texts):
+            return sum(1 + len(values) for _, values in texts)
+        case Column(values=values) | Spoken(values=values):
             return sum(len(item) if isinstance(item, list | tuple) else 1 for item in values)
         case AllOf(of=members) | AnyOf(of=members):
             return sum(map(size, members))

@@ -49,13 +49,18 @@ def _concepts(asked: Concepts) -> str:
     return f"has a code {asked.relation} {system}{asked.value}"
 
 
+def _ordered(asked: Ordered) -> str:
+    texts = " or ".join(_filled(sql, values) for sql, values in asked.any_of)
+    return f"has a row in {asked.table} where {texts}"
+
+
 def _column(asked: Column) -> str:
     return _filled(asked.sql.replace("{r}.", "").replace("{s}.", ""), asked.values)
 
 
 _WORDS: dict[type, Callable[[Any], str]] = {
     Keys: _keys,
-    Ordered: lambda asked: f"has a row in {asked.table} where {_filled(asked.sql, asked.values)}",
+    Ordered: _ordered,
     Column: _column,
     Spoken: lambda asked: f"has a text in the vocabulary where {_filled(asked.sql, asked.values)}",
     Absent: lambda asked: f"has {'no' if asked.missing else 'a'} value of {asked.code}",

@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_server.search.discrete import REFERENCE_MAKERS, TOKEN_MAKERS, URI_MAKERS
 from fhir_server.search.entries import IndexEntries
-from fhir_server.search.ordered import STRING_MAKERS, position, row_makers
+from fhir_server.search.ordered import DATE_MAKERS, STRING_MAKERS, position, row_makers
 from fhir_server.search.sites import Emit, Maker, Site, nearest
 from fhir_server.spec import Definitions
 
@@ -39,7 +39,7 @@ EMITTERS: dict[str, dict[str, Maker]] = {
     "reference": {"Extension": _extension("reference"), **REFERENCE_MAKERS},
     "uri": {"Extension": _extension("uri"), **URI_MAKERS},
     "string": {"Extension": _extension("string"), **STRING_MAKERS},
-    "date": {"Extension": _extension("date"), **row_makers("date")},
+    "date": {"Extension": _extension("date"), **DATE_MAKERS},
     "number": {"Extension": _extension("number"), **row_makers("number")},
     "quantity": {"Extension": _extension("quantity"), **row_makers("quantity")},
     "special": {"Location.position": position},

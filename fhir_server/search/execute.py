@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.search import sources
-from fhir_server.search.conditions import ALWAYS, NEVER, AllOf, Column, Condition
+from fhir_server.search.conditions import ALWAYS, NEVER, AllOf, Condition, Ordered
 from fhir_server.search.query import Query
-from fhir_server.search.settle import Settling, settle
+from fhir_server.search.settle import Settling, conversions, settle
 from fhir_server.search.sources import Order, Position, Source
 from fhir_server.search.sql import Writer
+from fhir_server.search.statistics import Density
 from fhir_server.storage.resources import Stored
 
 SHORT_WALK = 300
@@ -67,8 +68,9 @@ async def page(
 
 async def count(at: Settling, query: Query) -> int:
     """How many resources match."""
+    at = await at.informed()
     condition = await settle(query.condition, at)
-    writer = Writer(gathering=True)
+    writer = Writer(gathering=True, common=at.common)
     where = _where(query, condition, writer)
     rows = await at.rows(
         "count", f"select count(*) from {{s}}.resource r where {where}", writer.values
@@ -78,8 +80,9 @@ async def count(at: Settling, query: Query) -> int:
 
 async def ids(at: Settling, query: Query) -> list[str]:
     """Up to two ids of matches: enough to tell none, one and several."""
+    at = await at.informed()
     condition = await settle(query.condition, at)
-    writer = Writer(gathering=True)
+    writer = Writer(gathering=True, common=at.common)
     where = _where(query, condition, writer)
     text = f"select min(r.id), max(r.id) from {{s}}.resource r where {where}"
     ((lowest, highest),) = await at.rows("ids", text, writer.values)
@@ -91,7 +94,7 @@ def _types(query: Query) -> tuple[str, ...]:
 
 
 def _where(query: Query, condition: Condition, writer: Writer) -> str:
-    live = sources.live(_types(query), writer.values)
+    live = writer.live(_types(query), condition, "r")
     return f"{live} and {writer.write(condition, 'r')}"
 
 
@@ -104,8 +107,11 @@ class _Search:
 
     @classmethod
     async def of(cls, at: Settling, query: Query, backwards: bool) -> "_Search":
+        at = await at.informed()
         condition = await settle(query.condition, at)
-        return cls(at, _types(query), condition, Order(query.sort, backwards))
+        measured = any(key.measured for key in query.sort)
+        units = await conversions(at) if measured else ()
+        return cls(at, _types(query), condition, Order(query.sort, backwards, units))
 
     async def rows(self, wanted: int, after: Position | None) -> _Rows:
         """The rows of a page, by the first step that is enough."""
@@ -115,7 +121,7 @@ class _Search:
             return await self._gather(wanted, after, None)
         if self.condition == ALWAYS:
             return _Rows(await self._walk(wanted, after))
-        if not _few(self.condition):
+        if self.at.common.density(self.condition) is not Density.RARE:
             first = sources.segments(self.types, self.order, after)[0]
             found = await self._step(first, wanted, SHORT_WALK)
             if PROMISING <= len(found) < wanted:
@@ -150,8 +156,8 @@ class _Search:
 
     async def _gather(self, wanted: int, after: Position | None, most: int | None) -> _Rows:
         """All matches by the index that finds them, sorted; incomplete when over `most`."""
-        writer = Writer(gathering=True)
-        live = sources.live(self.types, writer.values)
+        writer = Writer(gathering=True, common=self.at.common, driver=await self._driver())
+        live = writer.live(self.types, self.condition, "r")
         where = writer.write(self.condition, "r")
         values = writer.values
         limit = ""
@@ -178,12 +184,23 @@ class _Search:
             return _Rows([], None, complete=False)
         return _Rows([row[:-1] for row in rows if row[0] is not None], total)
 
+    async def _driver(self) -> Ordered | None:
+        """Of several conditions on ordered values the one expected to find the fewest rows."""
+        members = self.condition.of if isinstance(self.condition, AllOf) else ()
+        candidates = [
+            item for item in members if isinstance(item, Ordered) and len(item.any_of) > 1
+        ]
+        if len(candidates) < 2:
+            return None
+        expected = [await self._expected(item) for item in candidates]
+        return candidates[expected.index(min(expected))]
 
-def _few(condition: Condition) -> bool:
-    """Whether a condition names its matches, so that they are few."""
-    if isinstance(condition, AllOf):
-        return any(map(_few, condition.of))
-    return isinstance(condition, Column) and condition.few
+    async def _expected(self, condition: Ordered) -> float:
+        writer = Writer(gathering=True)
+        where = writer.write(condition, "r")
+        text = f"explain (format json) select from {{s}}.resource r where {where}"
+        rows = await self.at.rows("estimate", text, writer.values)
+        return float(rows[0][0][0]["Plan"]["Plan Rows"])
 
 
 def _page(rows: _Rows, size: int, order: Order) -> Page:

@@ -17,7 +17,8 @@ class Explained:
 
 async def explained(at: Settling) -> list[Explained]:
     """Run each step of a search again, with its plan."""
-    return [await _explained(at, step) for step in at.steps or ()]
+    steps = [step for step in at.steps or () if step.what != "estimate"]
+    return [await _explained(at, step) for step in steps]
 
 
 async def _explained(at: Settling, step: Step) -> Explained:

@@ -10,12 +10,12 @@ from fhir_server.search.conditions import (
     Concepts,
     Condition,
     Not,
-    Ordered,
     PredicateError,
     Refers,
     Selection,
     all_of,
     any_of,
+    ordered,
     split_bar,
 )
 from fhir_server.search.filter import NAMESPACES, OPERATORS, Comparison, Junction, Operator, Step
@@ -128,7 +128,7 @@ def _text(sql: str, pattern: str = "{}") -> _Make:
             raise PredicateError("nothing to compare: expected at least one letter or digit")
         if pattern != "{}":
             folded = pattern.format(re.sub(r"([\\%_])", r"\\\1", folded))
-        return Ordered("string_value", parameter.hash, f"v.value {sql} %s", (folded,))
+        return ordered("string_value", parameter.hash, f"v.value {sql} %s", (folded,))
 
     return make
 
@@ -139,15 +139,15 @@ def _dates(sql: str, order: str) -> _Make:
         if bounds.prefix != "eq":
             raise PredicateError("expected a date without a prefix")
         ends = tuple(bounds.low if end == "l" else bounds.high for end in order)
-        return Ordered("date_value", parameter.hash, sql, ends)
+        return ordered("date_value", parameter.hash, sql, ends)
 
     return make
 
 
 def _number_includes(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
     bounds = ranges.number_bounds(value)
-    sql = "v.low < %s and v.high >= %s"
-    return Ordered("number_value", parameter.hash, sql, (bounds.high, bounds.low))
+    sql = "v.unit = 0 and v.low < %s and v.high >= %s"
+    return ordered("number_value", parameter.hash, sql, (bounds.high, bounds.low))
 
 
 def _present(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:

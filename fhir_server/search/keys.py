@@ -139,6 +139,13 @@ def uri_prefixes(uri: str) -> tuple[str, ...]:
     return (*prefixes, uri) if bar else tuple(prefixes)
 
 
+# Dates (R4 search.html#date). Beside its row, a date has a key for the year and the month that it
+# lies in as a whole, so that the index which intersects keys can take part: what is frequent in a
+# year and what is frequent as a code may be rare together.
+
+WITHIN = "within"
+
+
 # Units (R4 search.html#quantity). A stored quantity has one row, with the hash of its unit; the
 # vocabulary lists the units under `UNITS`, and a query looks there for those it can be asked in.
 

@@ -109,6 +109,26 @@ _DATES: dict[str, Callable[[Instants], Read]] = {
 }
 
 
+def _date(reader: Callable[[Instants], Read]) -> Maker:
+    def make(site: Site) -> Emit:
+        parameters, within, read = site.hashes(), site.hashes(keys.WITHIN), reader(site.instants)
+        periods_of = site.instants.within
+
+        def emit(value: Any, entries: IndexEntries) -> None:
+            for limits in read(value):
+                entries.dates += [(parameter, *limits) for parameter in parameters]
+                for text in periods_of(limits):
+                    period = keys.hash64(text)
+                    entries.keys += [parameter ^ period for parameter in within]
+
+        return emit
+
+    return make
+
+
+DATE_MAKERS: dict[str, Maker] = {name: _date(reader) for name, reader in _DATES.items()}
+
+
 def _enter_dates(
     parameters: Sequence[int], ranges: Iterable[DateRange], entries: IndexEntries
 ) -> None:

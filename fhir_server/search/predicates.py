@@ -14,10 +14,10 @@ from fhir_server.search.conditions import (
     Hierarchy,
     Keys,
     Not,
-    Ordered,
     PredicateError,
     Spoken,
     any_of,
+    ordered,
     split_bar,
     unescape,
 )
@@ -227,8 +227,8 @@ def stringed(parameter: int, text: str, *, contains: bool = False) -> Condition:
     folded = _folded(text)
     if contains:
         pattern = re.sub(r"([\\%_])", r"\\\1", folded)
-        return Ordered("string_value", parameter, "v.value like %s", (f"%{pattern}%",))
-    return Ordered("string_value", parameter, *_begins(folded, "v.value"))
+        return ordered("string_value", parameter, "v.value like %s", (f"%{pattern}%",))
+    return ordered("string_value", parameter, *_begins(folded, "v.value"))
 
 
 def _folded(text: str) -> str:

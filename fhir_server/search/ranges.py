@@ -11,42 +11,62 @@ from fhir_server.search.conditions import (
     Circumstances,
     Column,
     Condition,
+    Keys,
     Measured,
     Ordered,
     PredicateError,
     any_of,
     split_bar,
 )
+from fhir_server.search.keys import WITHIN, key, parameter_name
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.values import Instants, number_range
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
-# Each prefix as a condition on the stored range and the value's range [%s, %s): the order in which
-# the value's ends are bound follows the text. A stored date is [low, high).
+# Longer ranges of time than this, in microseconds, are few and have an index of their own, by their
+# end; so have ranges of numbers that are not a single one. What starts later than this before a
+# value is in reach of the ordered index, so that each text below is one stretch of one index.
+LONG = 25 * 3600 * 1_000_000
+_LONG_DATE = f"v.high - v.low > {LONG}"
+_SPREAD = "v.low < v.high"
+
+# Each prefix as conditions on the stored range and the value's range [%s, %s), of which one must
+# hold: the order in which the value's ends are bound follows the text; `s` is what starts `LONG`
+# before the value. A stored date is [low, high).
 _DATES = {
-    "eq": ("v.low >= %s and v.low < %s and v.high <= %s", "lhh"),
-    "ne": ("(v.low < %s or v.high > %s)", "lh"),
-    "gt": ("v.high > %s", "h"),
-    "lt": ("v.low < %s", "l"),
-    "ge": ("(v.low >= %s or v.high > %s)", "lh"),
-    "le": ("(v.high <= %s or v.low < %s)", "hl"),
-    "sa": ("v.low >= %s", "h"),
-    "eb": ("v.high <= %s", "l"),
-    "ap": ("v.low < %s and v.high > %s", "hl"),
+    "eq": [("v.low >= %s and v.low < %s and v.high <= %s", "lhh")],
+    "ne": [("(v.low < %s or v.high > %s)", "lh")],
+    "gt": [("v.low > %s and v.high > %s", "Hh"), (f"{_LONG_DATE} and v.high > %s", "h")],
+    "lt": [("v.low < %s", "l")],
+    "ge": [
+        ("v.low > %s and (v.low >= %s or v.high > %s)", "Slh"),
+        (f"{_LONG_DATE} and v.high > %s", "h"),
+    ],
+    "le": [("v.low < %s and (v.high <= %s or v.low < %s)", "hhl")],
+    "sa": [("v.low >= %s", "h")],
+    "eb": [("v.low < %s and v.high <= %s", "ll")],
+    "ap": [
+        ("v.low > %s and v.low < %s and v.high > %s", "Shl"),
+        (f"{_LONG_DATE} and v.high > %s and v.low < %s", "lh"),
+    ],
 }
 # A stored number is [low, high]; after a prefix that compares, the value stands for itself alone.
 _NUMBERS = {
-    "eq": ("v.low >= %s and v.high < %s", "lh"),
-    "ne": ("(v.low < %s or v.high >= %s)", "lh"),
-    "gt": ("v.high > %s", "l"),
-    "lt": ("v.low < %s", "l"),
-    "ge": ("v.high >= %s", "l"),
-    "le": ("v.low <= %s", "l"),
-    "sa": ("v.low > %s", "l"),
-    "eb": ("v.high < %s", "l"),
-    "ap": ("v.low < %s and v.high >= %s", "hl"),
+    "eq": [("v.low >= %s and v.low < %s and v.high < %s", "lhh")],
+    "ne": [("(v.low < %s or v.high >= %s)", "lh")],
+    "gt": [("v.low > %s", "l"), (f"{_SPREAD} and v.high > %s", "l")],
+    "lt": [("v.low < %s", "l")],
+    "ge": [("v.low >= %s", "l"), (f"{_SPREAD} and v.high >= %s", "l")],
+    "le": [("v.low <= %s", "l")],
+    "sa": [("v.low > %s", "l")],
+    "eb": [("v.low < %s and v.high < %s", "ll")],
+    "ap": [
+        ("v.low >= %s and v.low < %s", "lh"),
+        (f"{_SPREAD} and v.high >= %s and v.low < %s", "lh"),
+    ],
 }
+Texts = tuple[tuple[str, tuple[Any, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +83,32 @@ def split_prefix(value: str) -> tuple[str, str]:
     return (value[:2], value[2:]) if value[:2] in PREFIXES else ("eq", value)
 
 
-def bound(table: dict[str, tuple[str, str]], bounds: Bounds) -> tuple[str, tuple[Any, ...]]:
-    """The text about a row `v` and its values."""
-    text, order = table[bounds.prefix]
-    return text, tuple(bounds.low if end == "l" else bounds.high for end in order)
+def bound(table: dict[str, list[tuple[str, str]]], bounds: Bounds) -> Texts:
+    """The texts about a row `v`, of which one must hold, with their values."""
+    ends = {"l": bounds.low, "h": bounds.high}
+    if table is _DATES:
+        ends |= {"S": bounds.low - LONG, "H": bounds.high - LONG}
+    texts = table[bounds.prefix]
+    return tuple((text, tuple(ends[end] for end in order)) for text, order in texts)
 
 
 def date(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
     """A date parameter with one value."""
-    return dated(parameter.hash, date_bounds(value, where))
+    prefix, text = split_prefix(value)
+    bounds = date_bounds(value, where)
+    if prefix == "eq" and _PERIOD.fullmatch(text):
+        # What lies in a year or a month as a whole has a key that says so.
+        name = parameter_name(parameter.resource_type, parameter.code, WITHIN)
+        return Keys((key(name, text),))
+    return dated(parameter.hash, bounds)
+
+
+_PERIOD = re.compile(r"[1-9]\d{3}(-\d\d)?", re.ASCII)
 
 
 def dated(parameter: int, bounds: Bounds) -> Condition:
     """The condition on the dates that stand under the hash of a parameter."""
-    return Ordered("date_value", parameter, *bound(_DATES, bounds))
+    return Ordered("date_value", parameter, bound(_DATES, bounds))
 
 
 def date_bounds(value: str, where: Circumstances) -> Bounds:
@@ -101,13 +133,16 @@ def number(parameter: SearchParameter, value: str, where: Circumstances) -> Cond
 
 
 def numbered(parameter: int, bounds: Bounds) -> Condition:
-    """The condition on the numbers that stand under the hash of a parameter, in any unit."""
-    return Ordered("number_value", parameter, *bound(_NUMBERS, bounds))
+    """The condition on the numbers that stand under the hash of a parameter."""
+    texts = bound(_NUMBERS, bounds)
+    return Ordered(
+        "number_value", parameter, tuple((f"v.unit = 0 and {sql}", ends) for sql, ends in texts)
+    )
 
 
 def point(bounds: Bounds, column: str) -> tuple[str, tuple[Any, ...]]:
     """The text about a column that is one number, not the end of a range."""
-    text, values = bound(_NUMBERS, bounds)
+    text, values = bound(_NUMBERS, bounds)[0]
     return re.sub(r"v\.(low|high)", column, text), values
 
 
@@ -115,14 +150,15 @@ def numbered_in(
     parameter: int, units: Sequence[tuple[int, Callable[[Decimal], Decimal]]], measured: Measured
 ) -> Condition:
     """A quantity in the units it is stored in, each with the way from the unit asked for."""
-    texts: list[str] = []
-    values: list[Any] = []
+    units_by_bounds: dict[Bounds, list[int]] = {}
     for unit, into in units:
         bounds = Bounds(measured.prefix, into(measured.low), into(measured.high))
-        text, ends = bound(_NUMBERS, bounds)
-        texts.append(f"(v.unit = %s and {text})")
-        values += (unit, *ends)
-    return Ordered("number_value", parameter, f"({' or '.join(texts)})", tuple(values))
+        units_by_bounds.setdefault(bounds, []).append(unit)
+    found: list[tuple[str, tuple[Any, ...]]] = []
+    for bounds, same in units_by_bounds.items():
+        for text, ends in bound(_NUMBERS, bounds):
+            found.append((f"v.unit = any(%s::bigint[]) and {text}", (same, *ends)))
+    return Ordered("number_value", parameter, tuple(found))
 
 
 def quantity(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
@@ -136,9 +172,7 @@ def measured(parameter: int, value: str) -> Condition:
     if len(parts) not in (1, 3):
         raise PredicateError("expected [prefix]number or [prefix]number|system|code")
     bounds = number_bounds(parts[0])
-    if len(parts) == 1 or not (parts[1] or parts[2]):
-        return numbered(parameter, bounds)
-    _, system, code = parts
+    _, system, code = parts if len(parts) == 3 else (parts[0], "", "")
     return Measured(parameter, system or None, code, bounds.prefix, bounds.low, bounds.high)
 
 

@@ -5,7 +5,7 @@ stops soon. One that ends at many stays a chain, because rows that are walked fi
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -32,11 +32,13 @@ from fhir_server.search.conditions import (
 )
 from fhir_server.search.ranges import numbered_in
 from fhir_server.search.sql import Writer
+from fhir_server.search.statistics import CommonKeys, Density, Statistics
 from fhir_server.storage.store import Connection
-from fhir_server.ucum import convert
+from fhir_server.ucum import canonical, convert, decimal
 
 # A chain with no more ends than this is looked up by their keys.
 FEW_ENDS = 200
+FEW_SOURCES = 2_000
 MOST_TEXTS = 5_000
 MOST_CODES = 5_000
 MOST_URLS = 1_000
@@ -69,13 +71,21 @@ class Settling:
     """Where a search is carried out.
 
     schema: of the tenant, quoted.
+    statistics, common: which keys are common, to choose what to try first.
     steps: collects the statements that were run, for whoever wants to see them.
     """
 
     connection: Connection
     schema: str
     terminology: Terminology
+    statistics: Statistics
+    common: CommonKeys = field(default_factory=CommonKeys)
     steps: list[Step] | None = None
+
+    async def informed(self) -> "Settling":
+        """The same, knowing which keys are common."""
+        known = await self.statistics.common_keys(self.connection, self.schema)
+        return replace(self, common=known)
 
     async def rows(self, what: str, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
         """The rows of a statement, planned for its values.
@@ -124,21 +134,38 @@ async def _absent(condition: Absent, at: Settling) -> Condition:
 
 
 async def _measured(condition: Measured, at: Settling) -> Condition:
-    rows = await at.rows(
-        "units of the vocabulary",
-        "select distinct value from {s}.vocabulary where parameter = %s",
-        [keys.UNITS],
-    )
     units: list[tuple[int, Callable[[Decimal], Decimal]]] = []
-    for (text,) in rows:
+    for text in ("", *await units_known(at)):
         into = _conversion(condition, text)
         if into is not None:
             units.append((keys.unit_hash(text), into))
     return numbered_in(condition.parameter, units, condition) if units else NEVER
 
 
+async def units_known(at: Settling) -> list[str]:
+    """Every unit that a stored quantity has, as the vocabulary has it."""
+    sql = "select distinct value from {s}.vocabulary where parameter = %s"
+    return [text for (text,) in await at.rows("units of the vocabulary", sql, [keys.UNITS])]
+
+
+async def conversions(at: Settling) -> tuple[list[int], list[Decimal], list[Decimal]]:
+    """Hashes of the known units of UCUM, and what turns each into base units: factor and offset."""
+    found = []
+    for text in await units_known(at):
+        system, code, _ = text.split(keys.SEPARATOR)
+        unit = canonical(code) if system == UCUM else None
+        if unit is not None:
+            found.append((keys.unit_hash(text), decimal(unit.factor), decimal(unit.offset)))
+    hashes, factors, offsets = zip(*found, strict=True) if found else ((), (), ())
+    return list(hashes), list(factors), list(offsets)
+
+
 def _conversion(condition: Measured, text: str) -> Callable[[Decimal], Decimal] | None:
     """From the unit asked for to a stored one; None when they cannot be compared."""
+    if condition.system is None and not condition.code:
+        return _same
+    if not text:
+        return None
     system, code, unit = text.split(keys.SEPARATOR)
     if condition.system is None:
         return _same if condition.code in (code, unit) else None
@@ -176,6 +203,8 @@ async def _refers(condition: Refers, at: Settling) -> Condition:
         return NEVER
     if condition.by_url:
         return await _refers_by_url(condition.parameter, target, at)
+    if at.common.density(target.condition) is Density.FREQUENT:
+        return replace(condition, target=target)
     writer = Writer(gathering=False)
     where = writer.selection(target, "r")
     text = f"select r.reference_key from {{s}}.resource r where {where} limit %s"
@@ -200,6 +229,8 @@ async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
     source = await _selection(condition.source, at)
     if source.condition == NEVER:
         return NEVER
+    if at.common.density(source.condition) is Density.FREQUENT:
+        return replace(condition, source=source)
     writer = Writer(gathering=False)
     where = writer.selection(source, "r")
     text = (
@@ -207,9 +238,9 @@ async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
         "limit %s) select (select count(*) from found), array(select distinct l.key from found, "
         "unnest(found.targets) l (key) where l.key # %s::bigint = any(found.keys))"
     )
-    values = [*writer.values, FEW_ENDS + 1, condition.parameter]
+    values = [*writer.values, FEW_SOURCES + 1, condition.parameter]
     ((count, ends),) = await at.rows("ends of a reverse chain", text, values)
-    if count > FEW_ENDS:
+    if count > FEW_SOURCES:
         return replace(condition, source=source)
     return Column("{r}.reference_key = any(%s::bigint[])", (ends,), few=True) if ends else NEVER
 

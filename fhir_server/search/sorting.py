@@ -14,7 +14,7 @@ MOST_KEYS = 8
 TABLES = {
     "string": ("string_value", "value", ("value",)),
     "date": ("date_value", "low", ("low", "high")),
-    "number": ("number_value", "low", ("low", "high", "unit")),
+    "number": ("number_value", "low", ("low", "high")),
     "quantity": ("number_value", "low", ("low", "high", "unit")),
 }
 COLUMNS = {"_id": "id", "_lastUpdated": "last_updated"}
@@ -24,6 +24,7 @@ COLUMNS = {"_id": "id", "_lastUpdated": "last_updated"}
 class SortKey:
     """One rule of a sort. Of several values the one that comes first counts; no value is last.
 
+    measured: its values have units, and are compared in the base units of UCUM.
     table: of ordered values, with `parameter`; or `column`, of the resource; or `paths`, JSON
     paths into the content, for what has no ordered values.
     """
@@ -35,11 +36,12 @@ class SortKey:
     column: str = ""
     tie: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    measured: bool = False
 
     @property
-    def reverse(self) -> bool:
-        """Whether the order of its index is read backwards."""
-        return self.descending
+    def walkable(self) -> bool:
+        """Whether an index has this order."""
+        return not (self.paths or self.measured)
 
 
 def sort_key(parameter: SearchParameter, descending: bool) -> SortKey:
@@ -48,7 +50,10 @@ def sort_key(parameter: SearchParameter, descending: bool) -> SortKey:
         return SortKey(parameter.code, descending, column=COLUMNS[parameter.code])
     if parameter.type in TABLES:
         table, column, tie = TABLES[parameter.type]
-        return SortKey(parameter.code, descending, table, parameter.hash, column, tie)
+        measured = parameter.type == "quantity"
+        return SortKey(
+            parameter.code, descending, table, parameter.hash, column, tie, measured=measured
+        )
     paths = jsonpaths(parameter)
     if not paths:
         raise PredicateError(f"{parameter.code} ({parameter.type}) has no order to sort by")

@@ -20,10 +20,12 @@ class Order:
 
     keys: what it is sorted by before the row id.
     backwards: read from the end, for the page before.
+    units: hashes, factors and offsets of what quantities are converted with.
     """
 
     keys: tuple[SortKey, ...]
     backwards: bool = False
+    units: tuple[Any, ...] = ()
 
     @property
     def newest_first(self) -> bool:
@@ -33,7 +35,7 @@ class Order:
     @property
     def walkable(self) -> bool:
         """Whether an index has this order."""
-        return not self.keys or (len(self.keys) == 1 and not self.keys[0].paths)
+        return not self.keys or (len(self.keys) == 1 and self.keys[0].walkable)
 
     def by(self, names: Sequence[str]) -> str:
         """What comes after `order by`, for rows `rid` with the keys in columns of these names."""
@@ -100,6 +102,8 @@ def by_value(order: Order, after: Position | None) -> Source:
     word, compare = direction(key.descending, order.backwards)
     values: list[Any] = [key.parameter]
     where = "v.parameter = %s"
+    if key.table == "number_value":
+        where += " and v.unit = 0"
     if after is not None:
         where += f" and (v.{key.column}, v.rid) {compare} (%s, %s)"
         values += after
@@ -164,11 +168,19 @@ def key_columns(order: Order, values: list[Any]) -> str:
     """The sort keys of a row `found` as columns k0, k1 …; one empty column when there are none."""
     if not order.keys:
         return "null as k0"
-    return ", ".join(f"{_key(key, values)} as k{at}" for at, key in enumerate(order.keys))
+    return ", ".join(f"{_key(key, order, values)} as k{at}" for at, key in enumerate(order.keys))
 
 
-def _key(key: SortKey, values: list[Any]) -> str:
+def _key(key: SortKey, order: Order, values: list[Any]) -> str:
     first = "max" if key.descending else "min"
+    if key.measured:
+        values += (*order.units, key.parameter)
+        return (
+            f"(select {first}(v.low * coalesce(u.factor, 1) + coalesce(u.plus, 0)) "
+            "from {s}.number_value v left join unnest(%s::bigint[], %s::numeric[], %s::numeric[]) "
+            "u (unit, factor, plus) on u.unit = v.unit "
+            "where v.rid = found.rid and v.parameter = %s)"
+        )
     if key.table:
         values.append(key.parameter)
         return (

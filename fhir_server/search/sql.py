@@ -19,7 +19,9 @@ from fhir_server.search.conditions import (
     ReferredBy,
     Refers,
     Selection,
+    indexed,
 )
+from fhir_server.search.statistics import CommonKeys, Density
 
 # Above this, comparing two arrays item by item costs more than hashing one of them.
 _FEW_KEYS = 16
@@ -30,11 +32,17 @@ class Writer:
     """Writes conditions and collects the values to bind, in the order of the text.
 
     gathering: the text is for finding all rows by an index, not for checking one row after another.
+    common: which keys are common, to choose the index that finds.
+    driver: of several conditions on ordered values, the one whose index finds.
     """
 
     gathering: bool
+    common: CommonKeys = field(default_factory=CommonKeys)
+    driver: Ordered | None = None
     values: list[Any] = field(default_factory=list)
     _depth: int = 0
+    _found: bool = False
+    _checking: bool = False
 
     def write(self, condition: Condition, row: str) -> str:
         """The text of a settled condition about the row that is called `row`."""
@@ -51,7 +59,7 @@ class Writer:
             case AllOf(of=members):
                 return self._all(members, row)
             case AnyOf(of=members):
-                return "(" + " or ".join(self.write(item, row) for item in members) + ")"
+                return self._any(members, row)
             case Refers(parameter=parameter, target=target):
                 return self._refers(parameter, target, row)
             case ReferredBy(parameter=parameter, source=source):
@@ -60,16 +68,30 @@ class Writer:
 
     def selection(self, selection: Selection, row: str) -> str:
         """The text of a selection's type and condition."""
-        self.values.append(selection.type)
-        text = f"{row}.type = %s and {row}.content is not null"
-        return f"{text} and {self.write(selection.condition, row)}"
+        live = self.live((selection.type,), selection.condition, row)
+        return f"{live} and {self.write(selection.condition, row)}"
+
+    def live(self, types: tuple[str, ...], condition: Condition, row: str) -> str:
+        """What holds for rows of some types, of all when there are none, that are not deleted.
+
+        Where the condition has an index of its own, that of the types is kept away: PostgreSQL
+        would read all of a type only to intersect it with a few rows.
+        """
+        if not types:
+            return f"{row}.content is not null"
+        self.values.append(types[0] if len(types) == 1 else list(types))
+        of = f"{row}.type = %s" if len(types) == 1 else f"{row}.type = any(%s::text[])"
+        if indexed(condition):
+            of = f"({of}) is true"
+        return f"{of} and {row}.content is not null"
 
     def _keys(self, keys: tuple[int, ...], row: str) -> str:
         if not keys:
             return "false"
         if len(keys) == 1:
             self.values.append(keys[0])
-            return f"{row}.keys @> array[%s]::bigint[]"
+            text = f"{row}.keys @> array[%s]::bigint[]"
+            return f"({text}) is true" if self._checking else text
         self.values.append(list(keys))
         if self.gathering or len(keys) <= _FEW_KEYS:
             return f"{row}.keys && %s::bigint[]"
@@ -78,14 +100,43 @@ class Writer:
     def _all(self, members: tuple[Condition, ...], row: str) -> str:
         if not members:
             return "true"
-        return " and ".join(self.write(item, row) for item in members)
+        before = self._found
+        self._found = before or any(map(self._finds, members))
+        text = " and ".join(self.write(item, row) for item in members)
+        self._found = before
+        return text
+
+    def _finds(self, condition: Condition) -> bool:
+        """Whether a condition finds so few rows that others need no index."""
+        return self.common.density(condition) is Density.RARE
+
+    def _any(self, members: tuple[Condition, ...], row: str) -> str:
+        if not (self.gathering and all(map(indexed, members))):
+            return "(" + " or ".join(self.write(item, row) for item in members) + ")"
+        # An index finds the rows of each member, but of no disjunction.
+        found = []
+        for item in members:
+            u = self._name("u")
+            found.append(f"select {u}.rid from {{s}}.resource {u} where {self.write(item, u)}")
+        return f"{row}.rid in ({' union all '.join(found)})"
 
     def _ordered(self, condition: Ordered, row: str) -> str:
         v = self._name("v")
-        self.values.append(condition.parameter)
-        self.values += condition.values
-        where = condition.sql.replace("v.", f"{v}.")
         table = f"{{s}}.{condition.table} {v}"
+        finds = self.driver in (None, condition) and not self._found
+        if self.gathering and len(condition.any_of) > 1 and finds:
+            found = []
+            for text, values in condition.any_of:
+                self.values += (condition.parameter, *values)
+                where = text.replace("v.", f"{v}.")
+                found.append(f"select {v}.rid from {table} where {v}.parameter = %s and {where}")
+            return f"{row}.rid in ({' union all '.join(found)})"
+        self.values.append(condition.parameter)
+        texts = []
+        for text, values in condition.any_of:
+            self.values += values
+            texts.append(text.replace("v.", f"{v}."))
+        where = texts[0] if len(texts) == 1 else "(" + " or ".join(texts) + ")"
         own = f"{v}.rid = {row}.rid and {v}.parameter = %s"
         return f"exists (select from {table} where {own} and {where})"
 
@@ -107,13 +158,18 @@ class Writer:
     def _referred_by(self, parameter: int, source: Selection, row: str) -> str:
         t, link = self._name("t"), self._name("l")
         self.values.append(parameter)
-        where = self.selection(source, t)
         if self.gathering:
+            where = self.selection(source, t)
             return (
                 f"{row}.reference_key in (select {link}.key from {{s}}.resource {t}, "
                 f"unnest({t}.targets) {link} (key) "
                 f"where {link}.key # %s::bigint = any({t}.keys) and {where})"
             )
+        # By now the source is known to be frequent: the few links to one row are looked up, and
+        # checked. To intersect them with all of a frequent key takes several times as long.
+        checking, self._checking = self._checking, True
+        where = self.selection(source, t)
+        self._checking = checking
         return (
             f"exists (select from {{s}}.resource {t} "
             f"where {t}.keys @> array[{row}.reference_key # %s::bigint] and {where})"

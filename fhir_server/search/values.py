@@ -26,6 +26,10 @@ _EPOCH = datetime(1970, 1, 1)
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
 _DAY = 24 * 60 * _MINUTE
+_QUARTER = 15 * _MINUTE
+# Years 1000 to 9998, whose neighbours the calendar knows too.
+_FIRST = -30_610_224_000 * _SECOND
+_LAST = 253_370_764_800 * _SECOND
 _HALF = Decimal("0.5")
 # What `<5` is below 5 at least.
 _LEAST = Decimal("1E-30")
@@ -44,6 +48,7 @@ class Instants:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._of_date = lru_cache(16_384)(self._parse)
+        self._month_of = lru_cache(16_384)(self._calendar)
 
     def of_text(self, text: str) -> DateRange:
         """The range of a date, dateTime or instant, or of a search value with minutes only.
@@ -70,6 +75,22 @@ class Instants:
         if not ranges:
             return None
         return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def within(self, limits: DateRange) -> tuple[str, ...]:
+        """The year and the month, as texts, that a range lies in as a whole."""
+        low, high = limits
+        if not _FIRST <= low <= high <= _LAST:
+            return ()
+        year, year_end, month, month_end = self._month_of(low // _QUARTER)
+        if high <= month_end:
+            return year, month
+        return (year,) if high <= year_end else ()
+
+    def _calendar(self, quarter: int) -> tuple[str, int, str, int]:
+        # No zone changes its clocks but at a quarter of an hour.
+        local = datetime.fromtimestamp(quarter * _QUARTER // _SECOND, self._zone)
+        year, month = f"{local.year:04d}", f"{local.year:04d}-{local.month:02d}"
+        return year, self.of_text(year)[1], month, self.of_text(month)[1]
 
     def _parse(self, text: str) -> DateRange:
         match = _DATE_TIME.fullmatch(text)

@@ -120,6 +120,12 @@ Index(
     date_value.c.rid,
     postgresql_include=["high"],
 )
+Index(
+    "date_value_long",
+    date_value.c.parameter,
+    date_value.c.high,
+    postgresql_where=text("high - low > 90000000000"),
+)
 Index("date_value_rid", date_value.c.rid)
 
 number_value = Table(
@@ -135,9 +141,17 @@ number_value = Table(
 Index(
     "number_value_ordered",
     number_value.c.parameter,
+    number_value.c.unit,
     number_value.c.low,
     number_value.c.rid,
-    postgresql_include=["high", "unit"],
+    postgresql_include=["high"],
+)
+Index(
+    "number_value_spread",
+    number_value.c.parameter,
+    number_value.c.unit,
+    number_value.c.high,
+    postgresql_where=text("low < high"),
 )
 Index("number_value_rid", number_value.c.rid)
 
@@ -274,8 +288,10 @@ INDEX_PURPOSES = {
     "string_value_ordered": "string search by prefix, sorting by text",
     "string_value_rid": "removing a resource's values when it changes",
     "date_value_ordered": "date search, sorting by date",
+    "date_value_long": "ranges of more than a day, by their end",
     "date_value_rid": "removing a resource's values when it changes",
     "number_value_ordered": "number and quantity search, sorting by number",
+    "number_value_spread": "ranges of numbers, by their end",
     "number_value_rid": "removing a resource's values when it changes",
     "vocabulary_ordered": "the texts of a kind, by prefix",
     "search_parameter_pkey": "one search parameter",

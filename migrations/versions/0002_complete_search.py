@@ -19,7 +19,9 @@ create index string_value_ordered on string_value (parameter, value, rid);
 drop index date_value_ordered;
 create index date_value_ordered on date_value (parameter, low, rid) include (high);
 drop index number_value_ordered;
-create index number_value_ordered on number_value (parameter, low, rid) include (high, unit);
+create index number_value_ordered on number_value (parameter, unit, low, rid) include (high);
+create index number_value_spread on number_value (parameter, unit, high) where low < high;
+create index date_value_long on date_value (parameter, high) where high - low > 90000000000;
 
 create table vocabulary (
     parameter bigint not null,
@@ -60,6 +62,8 @@ comment on index resource_by_type is 'a page of one type in the stable default o
 comment on index string_value_ordered is 'string search by prefix, sorting by text';
 comment on index date_value_ordered is 'date search, sorting by date';
 comment on index number_value_ordered is 'number and quantity search, sorting by number';
+comment on index number_value_spread is 'ranges of numbers, by their end';
+comment on index date_value_long is 'ranges of more than a day, by their end';
 comment on table vocabulary is
     'Every distinct text of a kind that is few in number: units, displays, sets of parameters.';
 comment on column vocabulary.parameter is 'hash of the kind, such as ''Observation|code:text''';

@@ -71,6 +71,8 @@ def test_an_observation_has_exactly_these_entries() -> None:
             key("Observation|subject:text", "p. van de heuvel"),
             key("Observation|patient:text", "p. van de heuvel"),
             key("Observation|:present", OBSERVATION_HAS),
+            key("Observation|date:within", "1970"),
+            key("Observation|date:within", "1970-01"),
         }
         | {
             key("Observation|subject", "Patient/f001"),

@@ -211,3 +211,38 @@ def test_a_range_is_open_where_a_side_is_absent() -> None:
     assert range_limits({"low": low}) == (Decimal(1), HIGHEST)
     assert range_limits({"high": high}) == (LOWEST, Decimal(2))
     assert range_limits({}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "periods"),
+    [
+        ("2024-02-29", ("2024", "2024-02")),
+        ("2024-02", ("2024", "2024-02")),
+        ("2024", ("2024",)),
+        ("2024-12-31T23:30:00Z", ("2025", "2025-01")),
+        ("2024-12-31T22:59:59Z", ("2024", "2024-12")),
+        ("0999-12-31", ()),
+        ("9999-06", ()),
+    ],
+)
+def test_a_date_lies_within_its_year_and_month_of_the_configured_zone(
+    text: str, periods: tuple[str, ...]
+) -> None:
+    instants = Instants(ZoneInfo("Europe/Berlin"))
+    assert instants.within(instants.of_text(text)) == periods
+
+
+def test_a_period_lies_within_the_year_or_month_that_holds_both_ends() -> None:
+    instants = Instants(ZoneInfo("UTC"))
+    ranges = {
+        ("2024-03-01", "2024-03-31"): ("2024", "2024-03"),
+        ("2024-03-01", "2024-04-01"): ("2024",),
+        ("2024-12-31", "2025-01-01"): (),
+    }
+    for (start, end), periods in ranges.items():
+        limits = instants.of_period({"start": start, "end": end})
+        assert limits is not None
+        assert instants.within(limits) == periods
+    open_ended = instants.of_period({"start": "2024-03-01"})
+    assert open_ended is not None
+    assert instants.within(open_ended) == ()
