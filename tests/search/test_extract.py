@@ -129,6 +129,7 @@ def test_a_patient_has_exactly_these_entries() -> None:
         "address-use": ["*\x1fhome", f"{use}\x1fhome", f"{use}\x1f*"],
         "organization": ["Organization/1"],
         "link": ["Patient/2"],
+        "birthdate:within": ["1970", "1970-01"],
         ":present": [
             "active,address,address-city,address-use,birthdate,deceased,family,gender,given,link,"
             "name,organization,phonetic"
