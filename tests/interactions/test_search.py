@@ -283,7 +283,6 @@ async def test_last_updated_is_the_instant_the_resource_says(client: httpx.Async
         ("Patient?general-practitioner:Patient=1", ":Patient"),
         ("Patient?organization.name=x", "organization.name"),
         ("Patient?_has:Observation:patient:code=x", "_has"),
-        ("Patient?_include=Patient:organization", "_include"),
         ("Patient?_sort=name", "_sort"),
         ("Patient?_text=x", "_text"),
         ("?name=x", "all types"),
