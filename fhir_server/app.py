@@ -55,7 +55,12 @@ def build(settings: Settings, database_url: str) -> Application:
         structure=StructureCheck(facts),
         indexes=Indexes(partial(Extractor, base_url=base_url, zone=zone)),
         where=Circumstances(base_url, zone),
-        limits=Limits(settings.max_bundle_entries, settings.page_size, settings.max_page_size),
+        limits=Limits(
+            settings.max_bundle_entries,
+            settings.page_size,
+            settings.max_page_size,
+            settings.max_included_resources,
+        ),
         router=Router(INTERACTIONS, facts.resource_types),
     )
     http = HttpSettings(

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     )
     page_size: int = Field(20, ge=1, description="Resources of a page when _count is not given.")
     max_page_size: int = Field(1000, ge=1, description="Most resources of a page.")
+    max_included_resources: int = Field(
+        1000,
+        ge=1,
+        description="Most resources a page includes beside its matches; further pages have more.",
+    )
     request_timeout: float = Field(
         120.0, gt=0, description="Seconds after which a request is given up with 503."
     )

@@ -1,5 +1,6 @@
 """search of a type, of a compartment and of the system (R4 http.html#search)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +10,14 @@ from fhir_server.interactions.bundles import bundle, outcome_entry, page_size, r
 from fhir_server.interactions.compartments import membership
 from fhir_server.interactions.cursor import decode_cursor, encode_cursor
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.including import (
+    MOST_MATCHES,
+    Cursor,
+    Included,
+    Window,
+    continued,
+    included,
+)
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
@@ -16,13 +25,16 @@ from fhir_server.outcome import Invalid, Issue
 from fhir_server.search import execute
 from fhir_server.search.conditions import ALWAYS, Condition
 from fhir_server.search.execute import Page
-from fhir_server.search.query import Query, parse, shapes
+from fhir_server.search.lookups import Row
+from fhir_server.search.query import Query, parse, parsed, shapes
+from fhir_server.search.settle import Settling
 from fhir_server.search.sources import Position
 from fhir_server.storage.resources import Stored
 from fhir_server.storage.store import Connection
 
 TOTALS = ("none", "estimate", "accurate")
-_AFTER, _BEFORE = "a", "b"
+# What a cursor leads to: matches after or before a position, or what more is included with some.
+_AFTER, _BEFORE, _INCLUDED = "a", "b", "i"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class _Asked:
     """A search as asked for: what to select, and how to show it.
 
     secret, purpose: what its cursors are signed with and for.
-    position: where the page begins, or ends if `backwards`; None for the first.
+    cursor: of the page; empty for the first.
     """
 
     query: Query
@@ -39,17 +51,33 @@ class _Asked:
     total: str | None
     secret: bytes
     purpose: str
-    position: Position | None
-    backwards: bool
+    cursor: Cursor
+
+    @property
+    def position(self) -> Position | None:
+        """Where the page of matches begins, or ends if it is read backwards."""
+        return self.cursor[1:] or None
+
+    @property
+    def backwards(self) -> bool:
+        """Whether the page is the one before the position."""
+        return self.cursor[:1] == (_BEFORE,)
+
+    @property
+    def window(self) -> Window | None:
+        """The matches with which more is included; None if the page is of matches."""
+        if self.cursor[:1] != (_INCLUDED,) or self.counting:
+            return None
+        return Window.unpacked(self.cursor[1:])
 
     @property
     def counting(self) -> bool:
         """Whether only the number of matches is wanted."""
         return self.subset.summary == "count" or self.size == 0
 
-    def cursor(self, way: str, position: Position) -> str:
-        """The cursor of the page that follows a position, or precedes it."""
-        return encode_cursor(self.secret, self.purpose, [way, *position])
+    def signed(self, cursor: Cursor) -> str:
+        """The text of the cursor of another page of the search."""
+        return encode_cursor(self.secret, self.purpose, cursor)
 
 
 async def search(engine: Engine, ctx: Context, request: Request) -> Result:
@@ -60,14 +88,21 @@ async def search(engine: Engine, ctx: Context, request: Request) -> Result:
     """
     async with engine.store.connection() as connection:
         asked = await _asked(engine, ctx, connection, request)
-        page = await _page(engine, ctx, connection, asked)
-    entries = [_match(ctx, row, asked.subset) for row in page.matches]
-    if asked.query.ignored:
-        ignored = asked.query.ignored
-        notes = [Issue(note.code, note.diagnostics, severity="warning") for note in ignored]
-        entries.append(outcome_entry(notes))
+        at = engine.settling(ctx, connection)
+        page = await _page(at, asked)
+        if asked.window is not None:
+            more = await continued(engine, ctx, at, asked.query, asked.window)
+        else:
+            ahead = asked.backwards or page.more
+            more = await included(engine, ctx, at, asked.query, page, asked.cursor, ahead)
+    entries = [_entry(ctx, row, asked.subset, "match") for row in page.matches]
+    entries += [_entry(ctx, row, asked.subset.of_included, "include") for row in more.rows]
+    ignored = asked.query.ignored
+    notes = [Issue(note.code, note.diagnostics, severity="warning") for note in ignored]
+    if notes or more.notes:
+        entries.append(outcome_entry([*notes, *more.notes]))
     shown = None if asked.total == "none" and not asked.counting else page.total
-    links = _links(ctx, request, asked, page)
+    links = _links(ctx, request, asked, page, more)
     return Result(200, bundle(ctx, "searchset", links, entries, shown))
 
 
@@ -92,22 +127,18 @@ async def _asked(engine: Engine, ctx: Context, connection: Connection, request: 
     query = understood(engine, ctx, request)
     subset = Subset.of(engine.definitions, request)
     size = page_size(request, engine.limits.page, engine.limits.largest_page)
+    if query.includes:
+        size = min(size, MOST_MATCHES)
     secret = await engine.store.secret(connection, ctx.tenant, "cursor")
     purpose = f"{_path(request)}?{urlencode(query.applied)}"
-    position: Position | None = None
-    backwards = False
-    cursor = request.one("_cursor")
-    if cursor is not None:
-        way, *keys = decode_cursor(secret, purpose, cursor)
-        position, backwards = tuple(keys), way == _BEFORE
-    total = _wanted_total(request)
-    return _Asked(query, subset, size, total, secret, purpose, position, backwards)
+    text = request.one("_cursor")
+    cursor = () if text is None else tuple(decode_cursor(secret, purpose, text))
+    return _Asked(query, subset, size, _wanted_total(request), secret, purpose, cursor)
 
 
-async def _page(engine: Engine, ctx: Context, connection: Connection, asked: _Asked) -> Page:
-    at = engine.settling(ctx, connection)
+async def _page(at: Settling, asked: _Asked) -> Page:
     page = Page()
-    if not asked.counting:
+    if not asked.counting and asked.window is None:
         page = await execute.page(
             at, asked.query, size=asked.size, after=asked.position, backwards=asked.backwards
         )
@@ -125,12 +156,12 @@ def _wanted_total(request: Request) -> str | None:
     return wanted
 
 
-def _match(ctx: Context, row: Stored, subset: Subset) -> dict[str, Any]:
+def _entry(ctx: Context, row: Stored | Row, subset: Subset, mode: str) -> dict[str, Any]:
     assert row.content is not None
     return {
         "fullUrl": f"{ctx.base_url}/{row.type}/{row.id}",
         "resource": raw(subset.apply(row.content)),
-        "search": {"mode": "match"},
+        "search": {"mode": mode},
     }
 
 
@@ -140,23 +171,37 @@ def _path(request: Request) -> str:
     return request.type
 
 
-def _links(ctx: Context, request: Request, asked: _Asked, page: Page) -> list[tuple[str, str]]:
+def _links(
+    ctx: Context, request: Request, asked: _Asked, page: Page, more: Included
+) -> list[tuple[str, str]]:
     path = _path(request)
-    shaping = [item for item in request.query if shapes(item[0]) and item[0] != "_sort"]
+    shaping = [item for item in request.query if shapes(item[0]) and not parsed(item[0])]
     applied = [*asked.query.applied, *shaping]
     plain = [item for item in applied if item[0] != "_cursor"]
     links = [("self", url(ctx, path, applied))]
     if asked.counting:
         return links
     links.append(("first", url(ctx, path, plain)))
-    if not page.positions:
-        return links
-    first, last = page.positions
-    # Where a page came from there was another one; beyond it there is one if it says so.
-    if page.more if asked.backwards else asked.position is not None:
-        links.append(
-            ("previous", url(ctx, path, [*plain, ("_cursor", asked.cursor(_BEFORE, first))]))
-        )
-    if asked.backwards or page.more:
-        links.append(("next", url(ctx, path, [*plain, ("_cursor", asked.cursor(_AFTER, last))])))
+    for relation, cursor in _neighbours(asked, page, more):
+        at = [("_cursor", asked.signed(cursor))] if cursor else []
+        links.append((relation, url(ctx, path, [*plain, *at])))
     return links
+
+
+def _neighbours(asked: _Asked, page: Page, more: Included) -> Iterator[tuple[str, Cursor]]:
+    """The cursors of the pages before and after, as far as there are any."""
+    if asked.window is not None:
+        beyond = asked.window.beyond
+        yield "previous", asked.window.origin
+    elif page.positions:
+        first, last = page.positions
+        # Where a page came from there was another one; beyond it there is one if it says so.
+        beyond = last if asked.backwards or page.more else ()
+        if page.more if asked.backwards else asked.position is not None:
+            yield "previous", (_BEFORE, *first)
+    else:
+        return
+    if more.window is not None:
+        yield "next", (_INCLUDED, *more.window.packed())
+    elif beyond:
+        yield "next", (_AFTER, *beyond)

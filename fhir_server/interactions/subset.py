@@ -1,6 +1,6 @@
 """Parts of a resource: _summary and _elements (R4 search.html#summary, #elements)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server.fhir_json import decode, encode
@@ -45,6 +45,11 @@ class Subset:
     def whole(self) -> bool:
         """Whether nothing is left out."""
         return self.summary in ("false", "count") and not self.elements
+
+    @property
+    def of_included(self) -> "Subset":
+        """What is wanted of included resources: `_elements` names those of matches only."""
+        return replace(self, elements=frozenset())
 
     def apply(self, content: bytes) -> bytes:
         """The JSON with what was asked for, tagged SUBSETTED; the same bytes when whole."""

@@ -118,6 +118,11 @@ class SearchParameters:
                     name for name in self._known.resource_types if self._known.is_a(name, base)
                 )
 
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """Every resource type."""
+        return tuple(name for name in self._by_type if name != ANY_TYPE)
+
     def get(self, resource_type: str, code: str) -> SearchParameter | None:
         """The parameter `code` of a type, or of all types if that is `Resource`."""
         return self._by_type.get(resource_type, {}).get(code)

@@ -14,6 +14,7 @@ from fhir_server.search.conditions import (
     any_of,
     size,
 )
+from fhir_server.search.includes import Include, include, including
 from fhir_server.search.parameters import ANY_TYPE, SearchParameters
 from fhir_server.search.selecting import Selecting, Unknown
 from fhir_server.search.sorting import SortKey, rules, sort_key
@@ -28,15 +29,12 @@ RESULT_PARAMETERS = frozenset(
         "_elements",
         "_explain",
         "_format",
-        "_include",
         "_pretty",
-        "_revinclude",
         "_sort",
         "_summary",
         "_total",
     }
 )
-_INCLUDING = ("_include:", "_revinclude:")
 MOST_PARAMETERS = 100
 
 # PostgreSQL binds at most 65,535 values to a statement; a search value takes up to four.
@@ -45,7 +43,12 @@ MOST_VALUES = 10_000
 
 def shapes(name: str) -> bool:
     """Whether a parameter shapes the answer rather than selects."""
-    return name in RESULT_PARAMETERS or name.startswith(_INCLUDING)
+    return name in RESULT_PARAMETERS or including(name)
+
+
+def parsed(name: str) -> bool:
+    """Whether `parse` reads a parameter although it shapes the answer."""
+    return name == "_sort" or including(name)
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class Query:
     types: those that a search of all types is confined to, none for all.
     condition: what a match meets, beside its type.
     sort: what matches are sorted by, before their row id.
+    includes: the rules of what comes along with matches.
     applied: the parameters that were used, for the self link.
     ignored: issues for the parameters that `handling=lenient` left out.
     """
@@ -64,6 +68,7 @@ class Query:
     types: tuple[str, ...] = ()
     condition: Condition = ALWAYS
     sort: tuple[SortKey, ...] = ()
+    includes: tuple[Include, ...] = ()
     applied: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[Issue] = field(default_factory=list)
 
@@ -78,7 +83,7 @@ def parse(
     unready: Mapping[tuple[str, str], str] | None = None,
     lenient: bool = False,
 ) -> Query:
-    """Understand the selecting and sorting parameters of a search on a type.
+    """Understand what a search on a type selects, sorts by and includes.
 
     within: what every match meets beside what the parameters ask, such as a compartment.
     unready: why a parameter cannot be searched by yet, by type and code.
@@ -95,6 +100,8 @@ def parse(
     for name, value in query:
         if name == "_sort":
             reading.sorts(name, value)
+        elif including(name):
+            reading.includes(name, value, alone=("_summary", "text") in query)
         elif name != "_type" and not shapes(name):
             reading.selects(conditions, name, value)
     if reading.wrong:
@@ -186,6 +193,22 @@ class _Reading:
             self.result.applied.append((name, value))
         except Unknown as unknown:
             self._refuse(unknown.issue)
+        except PredicateError as error:
+            self.wrong.append(Issue("invalid", f"{name}={value}: {error}"))
+
+    def includes(self, name: str, value: str, *, alone: bool) -> None:
+        """Add what comes along; nothing may if the matches are to stand `alone`."""
+        if alone:
+            text = f"{name}={value}: nothing is included in _summary=text (R4 search.html#summary)"
+            self._refuse(Issue("not-supported", text))
+            return
+        searched = (self.result.type,) if self.result.type else self._types
+        try:
+            rule = include(name, value, searched, self._parameters, self._selecting)
+            self.result.includes = tuple(dict.fromkeys([*self.result.includes, rule]))
+            self.result.applied.append((name, value))
+        except Unknown as unknown:
+            self._refuse(Issue(unknown.issue.code, f"{name}={value}: {unknown.issue.diagnostics}"))
         except PredicateError as error:
             self.wrong.append(Issue("invalid", f"{name}={value}: {error}"))
 
