@@ -65,21 +65,22 @@ async def replace_entries(
     current = await _lock(connection, schema, [row for row, _ in by_rid.values()])
     rids = array(current)
     found = [(rid, by_rid[rid][1]) for rid in current]
+    strings = [(rid, *item) for rid, values in found for item in values.strings]
+    dates = [(rid, *item) for rid, values in found for item in values.dates]
+    numbers = [(rid, *item) for rid, values in found for item in values.numbers]
+    changed = await _replace_rows(connection, schema, _STRINGS, rids, strings)
+    changed |= await _replace_rows(connection, schema, _DATES, rids, dates)
+    changed |= await _replace_rows(connection, schema, _NUMBERS, rids, numbers)
     await connection.execute(
         _KEYS.replace("{s}", schema),
         {
             "rids": rids,
             "keys": [array(values.keys) for _, values in found],
             "targets": [array(values.targets) for _, values in found],
+            "changed": array(changed),
         },
         prepare=False,
     )
-    strings = [(rid, *item) for rid, values in found for item in values.strings]
-    await _replace_rows(connection, schema, _STRINGS, rids, strings)
-    dates = [(rid, *item) for rid, values in found for item in values.dates]
-    await _replace_rows(connection, schema, _DATES, rids, dates)
-    numbers = [(rid, *item) for rid, values in found for item in values.numbers]
-    await _replace_rows(connection, schema, _NUMBERS, rids, numbers)
 
 
 async def _lock(connection: Connection, schema: str, rows: Sequence[Row]) -> list[int]:
@@ -95,12 +96,15 @@ async def _lock(connection: Connection, schema: str, rows: Sequence[Row]) -> lis
     return [int(rid) for (rid,) in await cursor.fetchall()]
 
 
+# A row whose ordered values changed is written too, so that a writer that waits for it sees that
+# it is another one now.
 _KEYS = """
 update {s}.resource r set keys = wanted.keys::bigint[], targets = wanted.targets::bigint[]
 from unnest(%(rids)s::bigint[], %(keys)s::text[], %(targets)s::text[])
   as wanted (rid, keys, targets)
 where r.rid = wanted.rid
-  and (r.keys <> wanted.keys::bigint[] or r.targets <> wanted.targets::bigint[])"""
+  and (r.keys <> wanted.keys::bigint[] or r.targets <> wanted.targets::bigint[]
+       or r.rid = any(%(changed)s::bigint[]))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class _Table:
     types: tuple[str, ...]
 
     def statement(self, schema: str) -> str:
-        """Delete what is not wanted, insert what is missing; equal rows stay untouched."""
+        """Delete what is not wanted, insert what is missing; give the row ids of either."""
         columns = ", ".join(("rid", *self.columns))
         arrays = ", ".join(f"%(v{place})s::{type_}[]" for place, type_ in enumerate(self.types, 1))
         same = " and ".join(f"old.{name} = wanted.{name}" for name in ("rid", *self.columns))
@@ -123,9 +127,10 @@ class _Table:
             f"old as materialized (select * from {table} where rid = any(%(rids)s::bigint[])), "
             f"gone as (delete from {table} kept using old where kept.rid = old.rid and "
             f"{' and '.join(f'kept.{name} = old.{name}' for name in self.columns)} "
-            f"and not exists (select from wanted where {same})) "
-            f"insert into {table} ({columns}) select {columns} from wanted "
-            f"where not exists (select from old where {same})"
+            f"and not exists (select from wanted where {same}) returning kept.rid), "
+            f"come as (insert into {table} ({columns}) select {columns} from wanted "
+            f"where not exists (select from old where {same}) returning rid) "
+            "select rid from gone union select rid from come"
         )
 
 
@@ -140,11 +145,12 @@ _NUMBERS = _Table(
 
 async def _replace_rows(
     connection: Connection, schema: str, table: _Table, rids: str, rows: Sequence[tuple[Any, ...]]
-) -> None:
+) -> set[int]:
     width = len(table.columns) + 1
     columns = list(zip(*rows, strict=True)) if rows else [()] * width
     values: dict[str, Any] = {"rids": rids}
     for place, column in enumerate(columns):
         text = place > 0 and table.types[place - 1] == "text"
         values[f"v{place}"] = list(column) if text else array(column)
-    await connection.execute(table.statement(schema), values, prepare=False)
+    cursor = await connection.execute(table.statement(schema), values, prepare=False)
+    return {int(rid) for (rid,) in await cursor.fetchall()}

@@ -148,7 +148,7 @@ async def replace(
     """Store the next version and keep the old one in history.
 
     expected: the version that must still be current; False, and nothing stored, when it is not,
-        or when the generation is over.
+        when the generation is over, or when its entries were read anew at the same moment.
     """
     parameters = _parameters(row) | {"expected": expected}
     query = statements.replace[_kinds(row.values)]

@@ -53,23 +53,28 @@ with written as (
 ){{values}}
 select rid from written"""
 
-# Every part of one statement sees the row as it was, so `superseded` copies the old version
-# even though `written` replaces it. The old values go before the new ones come because the
-# deletions cannot see rows that this statement inserts.
+# Every part of one statement sees the tables as they were when it began: the old values go before
+# the new ones come because the deletions cannot see rows that this statement inserts. Nor can they
+# see values that were read anew meanwhile (`storage.reindex`), which changes no version. So the row
+# must be the very one that was seen.
 _REPLACE = f"""
-with written as (
-  update {{s}}.resource
+with old as materialized (
+  select xmin as seen, rid, type, id, version, last_updated, method, content, exact
+  from {{s}}.resource where rid = %(rid)s
+), written as (
+  update {{s}}.resource r
   set version = %(version)s, last_updated = %(last_updated)s, method = %(method)s,
       keys = %(keys)s::bigint[], targets = %(targets)s::bigint[],
       content = %(content)s::jsonb, exact = %(exact)s
-  where rid = %(rid)s and version = %(expected)s and {_CURRENT}
-  returning rid
+  from old
+  where r.rid = %(rid)s and r.version = %(expected)s and r.xmin = old.seen and {_CURRENT}
+  returning r.rid
 ), superseded as (
   insert into {{s}}.history
     (rid, type, id, version, last_updated, superseded, method, content, exact)
   select old.rid, old.type, old.id, old.version, old.last_updated, %(last_updated)s, old.method,
          old.content, old.exact
-  from {{s}}.resource old where old.rid = %(rid)s and exists (select from written)
+  from old where exists (select from written)
 ), old_strings as (
   delete from {{s}}.string_value where rid = %(rid)s and exists (select from written)
 ), old_dates as (
