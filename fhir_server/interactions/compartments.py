@@ -6,7 +6,7 @@ from fhir_server.outcome import Issue, NotFound
 from fhir_server.search.conditions import Column, Condition, Keys, all_of, any_of
 from fhir_server.search.keys import key
 
-# How a compartment definition says that the owner itself belongs to it.
+# How a compartment definition says that the owner belongs to it, which holds of each.
 _OWNER = "{def}"
 
 
@@ -31,9 +31,8 @@ def membership(engine: Engine, ctx: Context, compartment: tuple[str, str], type_
     for name in types:
         members += _members(engine, ctx, name, definition.parameters[name], f"{owner}/{id_}")
     if type_ in ("", owner):
-        own = all_of([Column("{r}.type = %s", (owner,)), Column("{r}.id = %s", (id_,), few=True)])
-        if not type_ or _OWNER in definition.parameters[owner]:
-            members.append(own)
+        own = [Column("{r}.type = %s", (owner,)), Column("{r}.id = %s", (id_,), few=True)]
+        members.append(all_of(own))
     return any_of(members)
 
 

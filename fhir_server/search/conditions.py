@@ -77,10 +77,11 @@ class Spoken:
 class Absent:
     """`:missing`: the parameter has no value, or has one.
 
-    presence: the hash under which the vocabulary lists sets of parameters that have values.
+    presence: the hashes under which the vocabulary lists sets of parameters that have values; one
+        for each type that is meant.
     """
 
-    presence: int
+    presence: tuple[int, ...]
     code: str
     missing: bool
 

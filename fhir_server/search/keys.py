@@ -47,7 +47,14 @@ def key(parameter: str, value: str) -> int:
     return hash64(parameter) ^ hash64(value)
 
 
-# Tokens (R4 search.html#token). A query has one of four forms, each with a text of its own.
+# Tokens (R4 search.html#token). A query has one of four forms, each with a text of its own. A code
+# or system that is the star itself is marked, as HL7 has such a code.
+
+_STAR = "\x1d*"
+
+
+def _itself(text: str) -> str:
+    return _STAR if text == ANY else text
 
 
 def token_any_system(code: str) -> str:
@@ -57,7 +64,7 @@ def token_any_system(code: str) -> str:
 
 def token_in_system(system: str, code: str) -> str:
     """`system|code`."""
-    return f"{system}{SEPARATOR}{code}"
+    return f"{_itself(system)}{SEPARATOR}{_itself(code)}"
 
 
 def token_without_system(code: str) -> str:
@@ -67,7 +74,7 @@ def token_without_system(code: str) -> str:
 
 def token_system_only(system: str) -> str:
     """`system|`: any code of that system."""
-    return f"{system}{SEPARATOR}{ANY}"
+    return f"{_itself(system)}{SEPARATOR}{ANY}"
 
 
 def token_of_type(type_system: str, type_code: str, value: str) -> str:

@@ -22,7 +22,8 @@ from fhir_server.search.conditions import (
     unescape,
 )
 from fhir_server.search.normalize import INDEXED_LENGTH, normalize
-from fhir_server.search.parameters import COLUMNS, SearchParameter
+from fhir_server.search.parameters import ANY_TYPE, COLUMNS, SearchParameter
+from fhir_server.spec import definitions
 
 MOST_VALUES = 500
 
@@ -72,8 +73,10 @@ def _missing(parameter: SearchParameter, values: Sequence[str]) -> Condition:
     missing = values[0] == "true"
     if parameter.code in COLUMNS:
         return NEVER if missing else Column("true")
-    presence = keys.presence_parameter(parameter.resource_type)
-    return Absent(keys.hash64(presence), parameter.code, missing)
+    every = parameter.resource_type == ANY_TYPE
+    types = sorted(definitions().resource_types) if every else [parameter.resource_type]
+    presence = tuple(keys.hash64(keys.presence_parameter(type_)) for type_ in types)
+    return Absent(presence, parameter.code, missing)
 
 
 def _keys(parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Keys:

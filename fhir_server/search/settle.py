@@ -40,6 +40,7 @@ from fhir_server.ucum import canonical, convert, decimal
 FEW_ENDS = 200
 FEW_SOURCES = 2_000
 MOST_TEXTS = 5_000
+MOST_SETS = 20_000
 MOST_CODES = 5_000
 MOST_URLS = 1_000
 MOST_LEVELS = 50
@@ -129,8 +130,16 @@ async def _spoken(condition: Spoken, at: Settling) -> Condition:
 
 async def _absent(condition: Absent, at: Settling) -> Condition:
     has = "%s = any(string_to_array(value, ','))"
-    sql = f"not {has}" if condition.missing else has
-    return await _spoken(Spoken(condition.presence, sql, (condition.code,)), at)
+    text = (
+        "select distinct parameter, value from {s}.vocabulary where parameter = any(%s::bigint[]) "
+        f"and {'not ' if condition.missing else ''}{has} limit %s"
+    )
+    values = [list(condition.presence), condition.code, MOST_SETS + 1]
+    rows = await at.rows("sets of parameters with values", text, values)
+    if len(rows) > MOST_SETS:
+        issue = f"The values that resources have differ in more than {MOST_SETS} ways"
+        raise Invalid(Issue("too-costly", issue))
+    return Keys(tuple(presence ^ keys.hash64_uncached(value) for presence, value in rows))
 
 
 async def _measured(condition: Measured, at: Settling) -> Condition:
