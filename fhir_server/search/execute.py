@@ -25,6 +25,8 @@ LONG_WALK = 6_000
 # Matches in a short walk from which a long one is likely to fill a page.
 PROMISING = 2
 MOST_GATHERED = 20_000
+# Up to here an estimated total is an exact one.
+MOST_COUNTED = 10_000
 
 _COLUMNS = (
     "w.rid, w.type, w.id, w.version, w.last_updated, w.method, "
@@ -78,6 +80,26 @@ async def count(at: Settling, query: Query) -> int:
     return int(rows[0][0])
 
 
+async def estimate(at: Settling, query: Query) -> int:
+    """How many resources match, counted while that is cheap and then as PostgreSQL expects."""
+    at = await at.informed()
+    condition = await settle(query.condition, at)
+    writer = Writer(gathering=True, common=at.common)
+    where = _where(query, condition, writer)
+    text = f"select from {{s}}.resource r where {where}"
+    counted = f"select count(*) from ({text} limit %s) counted"
+    rows = await at.rows("count", counted, [*writer.values, MOST_COUNTED + 1])
+    if rows[0][0] <= MOST_COUNTED:
+        return int(rows[0][0])
+    return max(MOST_COUNTED, round(await _expected(at, text, writer.values)))
+
+
+async def _expected(at: Settling, text: str, values: list[Any]) -> float:
+    """How many rows PostgreSQL expects of a statement."""
+    rows = await at.rows("estimate", f"explain (format json) {text}", values)
+    return float(rows[0][0][0]["Plan"]["Plan Rows"])
+
+
 async def ids(at: Settling, query: Query) -> list[str]:
     """Up to two ids of matches: enough to tell none, one and several."""
     at = await at.informed()
@@ -120,7 +142,7 @@ class _Search:
         if not self.order.walkable:
             return await self._gather(wanted, after, None)
         if self.condition == ALWAYS:
-            return _Rows(await self._walk(wanted, after))
+            return _Rows(await self._all(wanted, after))
         if self.at.common.density(self.condition) is not Density.RARE:
             first = sources.segments(self.types, self.order, after)[0]
             found = await self._step(first, wanted, SHORT_WALK)
@@ -130,6 +152,12 @@ class _Search:
                 return _Rows(found)
         gathered = await self._gather(wanted, after, MOST_GATHERED)
         return gathered if gathered.complete else _Rows(await self._walk(wanted, after))
+
+    async def _all(self, wanted: int, after: Position | None) -> list[tuple[Any, ...]]:
+        """The rows of a page that everything is on: a walk a little longer than the page."""
+        first = sources.segments(self.types, self.order, after)[0]
+        found = await self._step(first, wanted, 2 * wanted)
+        return found if len(found) == wanted else await self._walk(wanted, after)
 
     async def _walk(self, wanted: int, after: Position | None) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = []
@@ -142,9 +170,8 @@ class _Search:
     async def _step(self, source: Source, wanted: int, limit: int | None) -> list[tuple[Any, ...]]:
         """The matches among the next `limit` rows of a source."""
         writer = Writer(gathering=False, values=list(source.values))
-        inner = source.text
+        inner = source.text.replace("{limit}", "" if limit is None else " limit %s")
         if limit is not None:
-            inner += " limit %s"
             writer.values.append(limit)
         where = writer.write(self.condition, "w")
         text = (
@@ -192,15 +219,14 @@ class _Search:
         ]
         if len(candidates) < 2:
             return None
-        expected = [await self._expected(item) for item in candidates]
+        expected = [await self._rows_of(item) for item in candidates]
         return candidates[expected.index(min(expected))]
 
-    async def _expected(self, condition: Ordered) -> float:
+    async def _rows_of(self, condition: Ordered) -> float:
         writer = Writer(gathering=True)
         where = writer.write(condition, "r")
-        text = f"explain (format json) select from {{s}}.resource r where {where}"
-        rows = await self.at.rows("estimate", text, writer.values)
-        return float(rows[0][0][0]["Plan"]["Plan Rows"])
+        text = f"select from {{s}}.resource r where {where}"
+        return await _expected(self.at, text, writer.values)
 
 
 def _page(rows: _Rows, size: int, order: Order) -> Page:

@@ -55,6 +55,7 @@ class Order:
 class Source:
     """A statement's rows `w` with `rid` and what they are sorted by.
 
+    text: with `{limit}` where the number of rows that are read can be bounded.
     order: what comes after `order by`.
     """
 
@@ -76,7 +77,9 @@ def by_row(types: tuple[str, ...], order: Order, after: Position | None) -> Sour
     if after is not None:
         where += f" and r.rid {compare} %s"
         values.append(after[-1])
-    text = f"select r.*, null as k0 from {{s}}.resource r where {where} order by r.rid {word}"
+    text = (
+        f"select r.*, null as k0 from {{s}}.resource r where {where} order by r.rid {word}{{limit}}"
+    )
     return Source(text, values, f"w.rid {word}")
 
 
@@ -91,7 +94,7 @@ def by_column(types: tuple[str, ...], order: Order, after: Position | None) -> S
         values += after
     text = (
         f"select r.*, r.{key.column} as k0 from {{s}}.resource r where {where} "
-        f"order by r.{key.column} {word}, r.rid {word}"
+        f"order by r.{key.column} {word}, r.rid {word}{{limit}}"
     )
     return Source(text, values, f"w.k0 {word}, w.rid {word}")
 
@@ -107,17 +110,16 @@ def by_value(order: Order, after: Position | None) -> Source:
     if after is not None:
         where += f" and (v.{key.column}, v.rid) {compare} (%s, %s)"
         values += after
+    own = ", ".join(f"v.{item}" for item in key.tie)
     # Of several values of a resource only the one that comes first, read forwards, stands for it.
     earlier = ">" if key.descending else "<"
-    own, other = (", ".join(f"{name}.{item}" for item in key.tie) for name in ("v", "o"))
-    where += (
-        f" and not exists (select from {{s}}.{key.table} o where o.rid = v.rid "
-        f"and o.parameter = v.parameter and ({other}) {earlier} ({own}))"
-    )
+    other = ", ".join(f"o.{item}" for item in key.tie)
     text = (
-        f"select r.*, v.{key.column} as k0 from {{s}}.{key.table} v "
-        f"join {{s}}.resource r on r.rid = v.rid where {where} "
-        f"order by v.{key.column} {word}, v.rid {word}"
+        f"select r.*, v.{key.column} as k0 from (select v.rid, v.parameter, {own} "
+        f"from {{s}}.{key.table} v where {where} "
+        f"order by v.{key.column} {word}, v.rid {word}{{limit}}) v "
+        f"join {{s}}.resource r on r.rid = v.rid where not exists (select from {{s}}.{key.table} o "
+        f"where o.rid = v.rid and o.parameter = v.parameter and ({other}) {earlier} ({own}))"
     )
     return Source(text, values, f"w.k0 {word}, w.rid {word}")
 
@@ -136,7 +138,9 @@ def without_value(types: tuple[str, ...], order: Order, after: Position | None) 
     if after is not None:
         where += f" and r.rid {compare} %s"
         values.append(after[-1])
-    text = f"select r.*, null as k0 from {{s}}.resource r where {where} order by r.rid {word}"
+    text = (
+        f"select r.*, null as k0 from {{s}}.resource r where {where} order by r.rid {word}{{limit}}"
+    )
     return Source(text, values, f"w.rid {word}")
 
 

@@ -18,7 +18,7 @@ _MOST_KNOWN_TEXTS = 100_000
 
 # Searches are short and many at once: neither compiling nor parallel workers pay, and pages of a
 # database that is in use are in memory or on disks without heads.
-_PLANNING = "-c jit=off -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
+PLANNING = "-c jit=off -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
 
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 
@@ -89,7 +89,7 @@ class PooledStore:
         acquire_timeout: float = 10.0,
     ) -> None:
         options = (
-            f"{_PLANNING} -c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
+            f"{PLANNING} -c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
         )
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             database_url,

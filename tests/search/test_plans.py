@@ -1,0 +1,172 @@
+"""How PostgreSQL carries out each step of a search: read from its plans, never from the clock.
+
+A table large enough that a wrong plan would be taken where one is cheaper for small ones.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+from fhir_server.search import execute
+from fhir_server.search.conditions import Circumstances
+from fhir_server.search.explain import explained
+from fhir_server.search.keys import UNITS, key, token_any_system, unit_hash, unit_text
+from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.query import parse
+from fhir_server.search.settle import Settling
+from fhir_server.search.statistics import Statistics
+from fhir_server.storage.store import PLANNING
+
+PARAMETERS = SearchParameters()
+BASE = "http://test/fhir"
+SCHEMA = '"tenant_default"'
+PATIENTS = 2_000
+OBSERVATIONS = 60_000
+
+FILL = """
+set search_path to tenant_default;
+insert into resource (rid, type, id, version, last_updated, method, reference_key, keys, targets,
+                      content)
+select n, 'Patient', 'p' || n, 1, '2026-01-01'::timestamptz + n * interval '1 second', 'PUT',
+       1000000 + n, array[%(male)s * (n %% 2), 5000000 + n], '{}', '{"id": "x"}'
+from generate_series(1, %(patients)s) n;
+insert into resource (rid, type, id, version, last_updated, method, reference_key, keys, targets,
+                      content)
+select %(patients)s + n, 'Observation', 'o' || n, 1,
+       '2026-02-01'::timestamptz + n * interval '1 second', 'PUT', 9000000 + n,
+       array[case when n %% 9 = 0 then %(dense)s else n end,
+             case when n %% 12000 = 0 then %(rare)s else -n end,
+             %(subject)s # (1000000 + 1 + n %% %(patients)s), 7000000 + n %% 3000],
+       array[1000000 + 1 + n %% %(patients)s],
+       jsonb_build_object('id', 'o' || n, 'filler', repeat(md5(n::text), 20))
+from generate_series(1, %(observations)s) n;
+insert into date_value (rid, parameter, low, high)
+select %(patients)s + n, %(date)s, n * 86400000000::bigint, (n + 1) * 86400000000::bigint
+from generate_series(1, %(observations)s) n;
+insert into number_value (rid, parameter, unit, low, high)
+select %(patients)s + n, %(value)s, %(unit)s, n, n from generate_series(1, %(observations)s) n;
+insert into string_value (rid, parameter, value)
+select n, %(family)s, 'name ' || n from generate_series(1, %(patients)s) n;
+insert into vocabulary (parameter, value) values (%(units)s, 's' || chr(31) || 'c' || chr(31));
+analyze;
+"""
+
+
+def _hash(name: str) -> int:
+    return PARAMETERS.get(*name.split("|")).hash  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def filled(database: str) -> str:
+    values = {
+        "patients": PATIENTS,
+        "observations": OBSERVATIONS,
+        "male": key("Patient|gender", token_any_system("male")),
+        "dense": key("Observation|code", token_any_system("dense")),
+        "rare": key("Observation|code", token_any_system("rare")),
+        "subject": _hash("Observation|subject"),
+        "date": _hash("Observation|date"),
+        "value": _hash("Observation|value-quantity"),
+        "family": _hash("Patient|family"),
+        "units": UNITS,
+        "unit": unit_hash(unit_text("s", "c", None)),
+    }
+    with psycopg.connect(database, autocommit=True) as connection:
+        statements = [part for part in FILL.split(";") if part.strip()]
+        for statement in statements:
+            connection.execute(statement, values if "%" in statement else None)
+    return database
+
+
+@pytest.fixture
+async def at(filled: str) -> AsyncIterator[Settling]:
+    async with await psycopg.AsyncConnection.connect(
+        filled, autocommit=True, options=PLANNING
+    ) as connection:
+        yield Settling(connection, SCHEMA, None, Statistics(), steps=[])  # type: ignore[arg-type]
+
+
+async def plans_of(at: Settling, search: str) -> dict[str, str]:
+    """The plans of the steps that a search takes, by what they are for."""
+    type_, _, query = search.partition("?")
+    pairs = [tuple(item.split("=", 1)) for item in query.split("&") if item]
+    asked = parse(PARAMETERS, type_, pairs, Circumstances(BASE, ZoneInfo("UTC")))  # type: ignore[arg-type]
+    await execute.page(at, asked, size=20)
+    return {step.step.what: step.plan for step in await explained(at)}
+
+
+def indexes(plan: str) -> set[str]:
+    """The indexes that a plan uses."""
+    return set(re.findall(r"(?:using|Bitmap Index Scan on) (\w+)", plan))
+
+
+WALKS = [
+    ("Observation?code=dense", {"resource_by_type", "resource_pkey"}),
+    ("Patient?gender=male", {"resource_by_type", "resource_pkey"}),
+    ("Observation?value-quantity=gt100||c", {"number_value_rid"}),
+    ("Observation?date=ge1990&code=dense", {"date_value_rid"}),
+    ("Observation?subject:Patient.gender=male", {"resource_reference_key"}),
+    ("Patient?_has:Observation:subject:code=dense", {"resource_keys"}),
+    ("Observation?code=dense&_sort=-date", {"date_value_ordered"}),
+    ("Observation?code=dense&_sort=_lastUpdated", {"resource_by_type_time", "resource_by_time"}),
+]
+
+
+@pytest.mark.parametrize(("search", "used"), WALKS)
+async def test_what_is_frequent_is_found_by_a_short_walk(
+    at: Settling, search: str, used: set[str]
+) -> None:
+    plans = await plans_of(at, search)
+    walk = plans.pop("walk of 300 rows")
+    assert plans.keys() <= {"units of the vocabulary", "ends of a chain"}
+    assert used & indexes(walk), walk
+    assert "Seq Scan" not in walk
+    # What a walk reads comes in order from an index; sorting it would mean reading all of it.
+    assert not re.search(r"^\s*(->\s+)?Sort ", walk, re.MULTILINE), walk
+
+
+GATHERINGS = [
+    ("Observation?code=rare", {"resource_keys"}),
+    ("Observation?code=rare&date=ge1990", {"resource_keys", "date_value_rid"}),
+    ("Observation?code=rare&_sort=date", {"resource_keys", "date_value_rid"}),
+    ("Observation?subject=Patient/nobody", {"resource_keys"}),
+    ("Observation?date=1999-05-05", {"date_value_ordered"}),
+    ("Observation?date=gt2134-04-05", {"date_value_ordered", "date_value_long"}),
+    ("Observation?date=gt2134-04-05&code=dense", {"date_value_ordered"}),
+    ("Patient?family=name 77", {"string_value_ordered"}),
+    ("RiskAssessment?probability=0.5", {"number_value_ordered"}),
+    ("RiskAssessment?probability=gt0.5", {"number_value_ordered", "number_value_spread"}),
+]
+
+
+@pytest.mark.parametrize(("search", "used"), GATHERINGS)
+async def test_what_is_rare_is_gathered_by_the_index_that_finds_it(
+    at: Settling, search: str, used: set[str]
+) -> None:
+    plans = await plans_of(at, search)
+    gathering = plans["gathering"]
+    assert used <= indexes(gathering), gathering
+    assert "Seq Scan" not in gathering
+    # All resources of the type are not read to be intersected with a few.
+    assert "BitmapAnd" not in gathering, gathering
+
+
+async def test_what_is_known_to_be_rare_is_gathered_at_once(at: Settling) -> None:
+    assert list(await plans_of(at, "Observation?code=rare")) == ["gathering"]
+    assert list(await plans_of(at, "Patient?_id=p1")) == ["gathering"]
+
+
+async def test_the_few_ends_of_a_chain_are_looked_up_as_keys(at: Settling) -> None:
+    plans = await plans_of(at, "Observation?subject:Patient.family=name 77")
+    assert indexes(plans["ends of a chain"]) >= {"string_value_ordered"}
+    assert indexes(plans["gathering"]) >= {"resource_keys"}
+
+
+async def test_a_page_of_everything_reads_no_more_than_the_page(at: Settling) -> None:
+    for search in ("Observation", "Observation?_sort=-_lastUpdated", "Observation?_sort=date"):
+        (plan,) = (await plans_of(at, search)).values()
+        rows = [int(found.split(".")[0]) for found in re.findall(r"rows=([\d.]+) loops", plan)]
+        assert max(rows) <= 42, plan
