@@ -118,7 +118,7 @@ _CANONICAL = (
     f"and (w.version is null or w.version = r.content->>'version') and {_LIVE} offset 0) r"
 )
 _VERSION = (
-    "select r.rid, w.version, r.type, r.id, r.version <> w.version "
+    "select r.rid, w.version, r.type, r.id, r.version <> w.version as old "
     "from unnest(%s::text[], %s::text[], %s::int[]) w (type, id, version) "
     "join {s}.resource r on r.type = w.type and r.id = w.id "
     "where (r.version = w.version and r.content is not null) or exists ("
