@@ -3,43 +3,32 @@
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.context import Context
 from fhir_server.fhir_json import encode
-from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Result
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search import execute
 from fhir_server.search.describe import describe
 from fhir_server.search.explain import Explained, explained
 from fhir_server.search.query import Query
-from fhir_server.search.settle import settle
+from fhir_server.search.settle import Settling, settle
 from fhir_server.search.sources import Position
-from fhir_server.storage.store import Connection
 
 
 async def explain(
-    engine: Engine,
-    ctx: Context,
-    connection: Connection,
-    query: Query,
-    *,
-    size: int,
-    after: Position | None,
-    backwards: bool,
+    at: Settling, query: Query, size: int, *, after: Position | None, backwards: bool
 ) -> Result:
     """A Parameters resource about one page of a search, in place of the page."""
-    at = replace(engine.settling(ctx, connection), steps=[])
-    page = await execute.page(at, query, size=size, after=after, backwards=backwards)
-    steps = await explained(at)
-    parts = [{"name": name, "valueString": value} for name, value in query.applied]
-    settled = await settle(query.condition, replace(at, steps=None))
+    watched = replace(at, steps=[])
+    page = await execute.page(watched, query, size=size, after=after, backwards=backwards)
+    settled = await settle(query.condition, at)
     parameters: list[dict[str, Any]] = [
         {"name": "understood", "valueString": describe(query.condition)},
         {"name": "settled", "valueString": describe(settled)},
         {"name": "matchesOnPage", "valueInteger": len(page.matches)},
-        *(_step(step) for step in steps),
+        *[_step(step) for step in await explained(watched)],
     ]
-    if parts:
+    if query.applied:
+        parts = [{"name": name, "valueString": value} for name, value in query.applied]
         parameters.insert(0, {"name": "applied", "part": parts})
     return Result(200, encode({"resourceType": "Parameters", "parameter": parameters}))
 

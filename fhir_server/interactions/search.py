@@ -10,6 +10,7 @@ from fhir_server.interactions.bundles import bundle, outcome_entry, page_size, r
 from fhir_server.interactions.compartments import membership
 from fhir_server.interactions.cursor import decode_cursor, encode_cursor
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.explaining import explain, wanted
 from fhir_server.interactions.including import (
     MOST_MATCHES,
     Cursor,
@@ -89,6 +90,10 @@ async def search(engine: Engine, ctx: Context, request: Request) -> Result:
     async with engine.store.connection() as connection:
         asked = await _asked(engine, ctx, connection, request)
         at = engine.settling(ctx, connection)
+        if wanted(request.one("_explain")):
+            return await explain(
+                at, asked.query, asked.size, after=asked.position, backwards=asked.backwards
+            )
         page = await _page(at, asked)
         if asked.window is not None:
             more = await continued(engine, ctx, at, asked.query, asked.window)
@@ -144,8 +149,10 @@ async def _page(at: Settling, asked: _Asked) -> Page:
         )
         if asked.position is None and not page.more:
             page.total = len(page.matches)
-    if asked.counting or (page.total is None and asked.total in ("accurate", "estimate")):
+    if asked.counting or (page.total is None and asked.total == "accurate"):
         page.total = await execute.count(at, asked.query)
+    elif page.total is None and asked.total == "estimate":
+        page.total = await execute.estimate(at, asked.query)
     return page
 
 
