@@ -26,8 +26,9 @@ from fhir_server.search.predicates import predicate
 # Finds the condition of a value under a parameter.
 _Make = Callable[[SearchParameter, str, Circumstances], Condition]
 
-# Follows a reference: the parameter, its target types and whether it goes by url.
-Follow = Callable[[str, str, str], tuple[SearchParameter, tuple[str, ...], bool]]
+# Follows a reference to where a parameter is known: the reference, its target types that have the
+# parameter, and whether it goes by url.
+Follow = Callable[[str, str, str, str], tuple[SearchParameter, tuple[str, ...], bool]]
 Find = Callable[[str, str], SearchParameter]
 
 
@@ -66,7 +67,7 @@ class Filtering:
             if first.type or first.filter:
                 raise PredicateError(f"expected a parameter after {first.name!r}")
             return self._leaf(self._find(type_, first.name), comparison)
-        parameter, targets, by_url = self._follow(type_, first.name, first.type or "")
+        parameter, targets, by_url = self._follow(type_, first.name, first.type or "", rest[0].name)
         found = []
         for target in targets:
             inner = self._comparison(target, tuple(rest), comparison)

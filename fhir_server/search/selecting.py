@@ -120,24 +120,23 @@ class Selecting:
         return parameter
 
     def _follow(
-        self, type_: str, code: str, target: str
+        self, type_: str, code: str, target: str, name: str
     ) -> tuple[SearchParameter, tuple[str, ...], bool]:
-        """A reference parameter, where it leads and whether by url."""
+        """A reference parameter, the types it leads to that have `name`, and whether by url."""
         self._bound(0)
         parameter = self._reference(type_, code)
-        return parameter, tuple(_targets(parameter, target)), _by_url(parameter)
-
-    def _chain(self, type_: str, first: str, rest: str, value: str, links: int) -> Condition:
-        code, _, target = first.partition(":")
-        parameter, targets, by_url = self._follow(type_, code, target)
-        name = rest.partition(".")[0].partition(":")[0]
-        known = [
-            item for item in targets if rest.startswith(HAS) or self._parameters.get(item, name)
-        ]
+        targets = _targets(parameter, target)
+        known = [item for item in targets if name == HAS or self._parameters.get(item, name)]
         if not known:
             places = " or ".join(targets)
             text = f"Unknown search parameter {name!r} on {places}, where {code!r} leads"
             raise Unknown(Issue("not-supported", text))
+        return parameter, tuple(known), _by_url(parameter)
+
+    def _chain(self, type_: str, first: str, rest: str, value: str, links: int) -> Condition:
+        code, _, target = first.partition(":")
+        name = HAS if rest.startswith(HAS) else rest.partition(".")[0].partition(":")[0]
+        parameter, known, by_url = self._follow(type_, code, target, name)
         return any_of(
             Refers(
                 parameter.hash,

@@ -54,7 +54,7 @@ def sort_key(parameter: SearchParameter, descending: bool) -> SortKey:
         return SortKey(
             parameter.code, descending, table, parameter.hash, column, tie, measured=measured
         )
-    paths = jsonpaths(parameter)
+    paths = () if parameter.type == "special" else jsonpaths(parameter)
     if not paths:
         raise PredicateError(f"{parameter.code} ({parameter.type}) has no order to sort by")
     return SortKey(parameter.code, descending, paths=tuple(paths))
