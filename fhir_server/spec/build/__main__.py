@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fhir_server.spec.build.catalogues import compartments, operations, search_parameters
 from fhir_server.spec.build.package import Package, write
+from fhir_server.spec.build.terminology import terminology
 from fhir_server.spec.build.types import types
 from fhir_server.spec.build.value_sets import value_sets
 from fhir_server.spec.load import DATA
@@ -20,6 +21,9 @@ def main(directory: str) -> None:
         "operations": operations(package),
     }
     built["value_sets"] = value_sets(package, built["types"])
+    built["code_system_resources"] = terminology(package, "CodeSystem")
+    built["value_set_resources"] = terminology(package, "ValueSet")
+    built["concept_map_resources"] = terminology(package, "ConceptMap")
     for name, entities in built.items():
         size = write(DATA / f"{name}.json", entities)
         sys.stdout.write(f"{name}: {len(entities)} ({size} bytes)\n")

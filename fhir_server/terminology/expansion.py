@@ -1,0 +1,106 @@
+"""The codes of a value set, in order, to be filtered and paged (R4 valueset.html#expansion)."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+
+from fhir_server.terminology.members import Member, Selection
+from fhir_server.terminology.words import words
+
+
+class Block:
+    """Codes of one selection that stand together."""
+
+    def __init__(self, selection: Selection, codes: Sequence[str]) -> None:
+        self.selection = selection
+        self.codes = codes
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What a text filter looks at, for each code."""
+        return self.selection.texts(self.codes)
+
+    def where(self, wanted: Sequence[str]) -> "Block":
+        """The codes whose text has each of the words, which have a space before them."""
+        first, *others = wanted
+        found = [at for at, text in enumerate(self.texts) if first in text]
+        for word in others:
+            found = [at for at in found if word in self.texts[at]]
+        return Block(self.selection, [self.codes[at] for at in found])
+
+    def active(self) -> "Block":
+        """The codes that are in use."""
+        inactive = self.selection.is_inactive
+        return Block(self.selection, [code for code in self.codes if not inactive(code)])
+
+
+class Expansion:
+    """All codes of a value set; what is shown of each is put together when it is asked for.
+
+    unlisted: system and code of what the value set names although its code system lacks it.
+    partial: systems of which there is only a part, so that codes may be missing.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        version: str,
+        blocks: Sequence[Block],
+        unlisted: Sequence[tuple[str, str]] = (),
+        partial: Sequence[str] = (),
+    ) -> None:
+        self.url = url
+        self.version = version
+        self.blocks = tuple(block for block in blocks if block.codes)
+        self.unlisted = tuple(unlisted)
+        self.partial = tuple(partial)
+        self.total = sum(len(block.codes) for block in self.blocks)
+
+    @cached_property
+    def codes(self) -> Mapping[str, frozenset[str]]:
+        """The codes by system."""
+        found: dict[str, set[str]] = {}
+        for block in self.blocks:
+            found.setdefault(block.selection.system, set()).update(block.codes)
+        return {system: frozenset(codes) for system, codes in found.items()}
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The code systems that were used, as `url|version` where the version is known."""
+        names = {
+            f"{block.selection.system}|{block.selection.version}".rstrip("|"): None
+            for block in self.blocks
+        }
+        return tuple(names)
+
+    @cached_property
+    def active(self) -> "Expansion":
+        """Without the codes that are no longer used."""
+        return self._of([block.active() for block in self.blocks])
+
+    def where(self, text: str) -> "Expansion":
+        """The codes with a display, designation or code that has each word of `text`.
+
+        A word is found where a word begins with it, whatever the case and accents.
+        """
+        wanted = [f" {word}" for word in sorted(words(text), key=len, reverse=True)]
+        if not wanted:
+            return self
+        return self._of([block.where(wanted) for block in self.blocks])
+
+    def page(self, offset: int = 0, count: int | None = None) -> list[Member]:
+        """The members from an offset on, all of them if no count is given."""
+        found: list[Member] = []
+        for block in self.blocks:
+            if offset >= len(block.codes):
+                offset -= len(block.codes)
+                continue
+            left = None if count is None else offset + count - len(found)
+            found += map(block.selection.member, islice(block.codes, offset, left))
+            offset = 0
+            if count is not None and len(found) >= count:
+                break
+        return found
+
+    def _of(self, blocks: Sequence[Block]) -> "Expansion":
+        return Expansion(self.url, self.version, blocks, self.unlisted, self.partial)

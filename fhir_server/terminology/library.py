@@ -1,0 +1,124 @@
+"""Definitions made ready for questions, and kept as long as nothing they are made of changes.
+
+A question costs one cheap query for what is held now; what was made of the same is used again.
+So every worker sees a change at once, without being told of it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from fhir_server.context import Context
+from fhir_server.outcome import Refusal
+from fhir_server.storage.store import Store
+from fhir_server.terminology import refusals
+from fhir_server.terminology.building import Building, Wanted, references
+from fhir_server.terminology.code_system import CodeSystemIndex
+from fhir_server.terminology.concept_map import ConceptMapIndex
+from fhir_server.terminology.members import Grammar
+from fhir_server.terminology.memory import Memory
+from fhir_server.terminology.model import ValueSet
+from fhir_server.terminology.reading import Gathered, Located, Reader
+from fhir_server.terminology.sources import Sources
+from fhir_server.terminology.value_set import ValueSetRules
+
+# Concepts, and codes of value sets, kept ready. About 500 bytes each.
+_MOST_KEPT = 400_000
+
+_Ready: TypeAlias = CodeSystemIndex | ValueSetRules | ConceptMapIndex
+_Wished = TypeVar("_Wished", CodeSystemIndex, ValueSetRules, ConceptMapIndex)
+_Key = tuple[str, Wanted]
+
+
+class _Entry(NamedTuple):
+    made: _Ready
+    located: Located
+
+
+class Library:
+    """The definitions of all tenants.
+
+    grammars: by system, whether a text is a code of it.
+    """
+
+    def __init__(self, sources: Sources, grammars: Mapping[str, Grammar]) -> None:
+        self._reader = Reader(sources, _MOST_KEPT)
+        self._grammars = grammars
+        self._entries: Memory[_Key, _Entry] = Memory(_MOST_KEPT)
+        self._locks: dict[_Key, asyncio.Lock] = {}
+
+    async def code_system(self, ctx: Context, store: Store, want: Wanted) -> CodeSystemIndex:
+        """A code system. Raises a Refusal."""
+        return await self._get(ctx, store, want, CodeSystemIndex)
+
+    async def value_set(self, ctx: Context, store: Store, want: Wanted) -> ValueSetRules:
+        """A value set. Raises a Refusal."""
+        return await self._get(ctx, store, want, ValueSetRules)
+
+    async def concept_map(self, ctx: Context, store: Store, want: Wanted) -> ConceptMapIndex:
+        """A concept map. Raises a Refusal."""
+        return await self._get(ctx, store, want, ConceptMapIndex)
+
+    async def of_resource(self, ctx: Context, store: Store, definition: ValueSet) -> ValueSetRules:
+        """The value set that a resource defines, which need not be stored. Raises a Refusal."""
+        gathered = await self._reader.gather(ctx, store, references(definition))
+        building = Building(gathered.read, self._grammars)
+        return await asyncio.to_thread(building.of_resource, definition)
+
+    async def find(self, ctx: Context, store: Store, want: Wanted) -> bytes | None:
+        """The JSON of the resource that is meant, None if there is none."""
+        return await self._reader.find(ctx, store, want)
+
+    async def _get(self, ctx: Context, store: Store, want: Wanted, type_: type[_Wished]) -> _Wished:
+        key = (ctx.tenant, want)
+        entry = self._entries.get(key)
+        if entry is None or not await self._still_holds(ctx, store, entry):
+            gathered = await self._reader.gather(ctx, store, [want])
+            entry = await self._make_once(key, gathered)
+        assert isinstance(entry.made, type_)
+        return entry.made
+
+    async def _still_holds(self, ctx: Context, store: Store, entry: _Entry) -> bool:
+        return await self._reader.locate(ctx, store, entry.located.keys()) == entry.located
+
+    async def _make_once(self, key: _Key, gathered: Gathered) -> _Entry:
+        """Make it once, however many ask for it at the same time.
+
+        No connection is asked for while others wait.
+        """
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.located != gathered.located:
+                self._forget_outdated(key[0], gathered.located)
+                made = await asyncio.to_thread(self._make, key[1], gathered)
+                entry = _Entry(made, gathered.located)
+                self._entries.put(key, entry, _weight(made))
+        self._locks.pop(key, None)
+        return entry
+
+    def _forget_outdated(self, tenant: str, located: Located) -> None:
+        """Let go of what was made from versions that are no longer held."""
+        for key, entry in self._entries.items():
+            if key[0] == tenant and any(
+                located.get(name, held) != held for name, held in entry.located.items()
+            ):
+                self._entries.drop(key)
+
+    def _make(self, want: Wanted, gathered: Gathered) -> _Ready:
+        building = Building(gathered.read, self._grammars)
+        made: _Ready | Refusal
+        if want.type == "ValueSet":
+            made = building.value_set(want)
+        elif want.type == "ConceptMap":
+            made = building.concept_map(want)
+        else:
+            made = building.code_system(want)
+        if isinstance(made, Refusal):
+            raise refusals.again(made)
+        return made
+
+
+def _weight(made: _Ready) -> int:
+    """What is kept beside the code systems themselves, which the reader keeps."""
+    return 1 if isinstance(made, CodeSystemIndex) else made.weight
