@@ -12,7 +12,8 @@ select exists (
   select from pg_stat_activity
   where pid <> pg_backend_pid() and datname = current_database()
     and backend_type = 'client backend' and age(backend_xmin) > age(%s::text::xid8::xid))"""
-_NEXT_TRANSACTION = "select pg_snapshot_xmax(pg_current_snapshot())::text"
+# A snapshot's own upper bound would not do: it is above what has ended, not above what runs.
+_NEXT_TRANSACTION = "select pg_current_xact_id()::text"
 _ALL_ENDED = "select pg_snapshot_xmin(pg_current_snapshot()) >= %s::text::xid8"
 
 
