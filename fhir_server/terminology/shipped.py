@@ -16,9 +16,9 @@ from fhir_server.terminology.sources import Heading, Held, Name
 PLACE = "http://hl7.org/fhir|4.0.1"
 
 _FILES = {
-    "CodeSystem": "code_system_resources.json",
-    "ValueSet": "value_set_resources.json",
-    "ConceptMap": "concept_map_resources.json",
+    "CodeSystem": "code_systems.json",
+    "ValueSet": "value_sets.json",
+    "ConceptMap": "concept_maps.json",
 }
 _URL = b'{"url":"'
 
@@ -39,7 +39,7 @@ class Shipped:
             self._index(type_, file_name)
 
     def _index(self, type_: str, file_name: str) -> None:
-        with (DATA / file_name).open("rb") as file:
+        with (DATA / "terminology" / file_name).open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         start = mapped.find(b"\n") + 1
         while mapped[start : start + len(_URL)] == _URL:

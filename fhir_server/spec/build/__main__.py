@@ -21,9 +21,9 @@ def main(directory: str) -> None:
         "operations": operations(package),
     }
     built["value_sets"] = value_sets(package, built["types"])
-    built["code_system_resources"] = terminology(package, "CodeSystem")
-    built["value_set_resources"] = terminology(package, "ValueSet")
-    built["concept_map_resources"] = terminology(package, "ConceptMap")
+    built["terminology/code_systems"] = terminology(package, "CodeSystem")
+    built["terminology/value_sets"] = terminology(package, "ValueSet")
+    built["terminology/concept_maps"] = terminology(package, "ConceptMap")
     for name, entities in built.items():
         size = write(DATA / f"{name}.json", entities)
         sys.stdout.write(f"{name}: {len(entities)} ({size} bytes)\n")
