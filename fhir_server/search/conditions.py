@@ -241,14 +241,18 @@ def indexed(condition: Condition) -> bool:
     return False
 
 
+# What has to be asked of the database or of terminology first costs as much as so many values.
+_ASKED = 20
+
+
 def size(condition: Condition) -> int:
-    """How many values a condition binds, which has a limit."""
+    """How many values a condition comes to, which has a limit."""
     match condition:
         case Keys(any_of=values):
             return len(values)
         case Ordered(any_of=texts):
             return sum(1 + len(values) for _, values in texts)
-        case Column(values=values) | Spoken(values=values):
+        case Column(values=values):
             return sum(len(item) if isinstance(item, list | tuple) else 1 for item in values)
         case AllOf(of=members) | AnyOf(of=members):
             return sum(map(size, members))
@@ -256,8 +260,8 @@ def size(condition: Condition) -> int:
             return size(inner)
         case Refers(target=selection) | ReferredBy(source=selection):
             return 1 + size(selection.condition)
-        case _:
-            return 1
+        case Spoken() | Absent() | Measured() | Concepts() | Hierarchy():
+            return _ASKED
 
 
 def unescape(text: str) -> str:

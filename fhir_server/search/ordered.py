@@ -165,8 +165,9 @@ def _unit_of_range(value: Any) -> str:
     return _unit(value.get("low") or value.get("high") or {})
 
 
+# A number has no unit, not even where it stands for one end of a Range that has.
 _NUMBERS: dict[str, Read] = {
-    "Range": _measures(range_limits, _unit_of_range),
+    "Range": _measures(range_limits, _no_unit),
     "decimal": _measures(exact_number, _no_unit),
     "integer": _measures(exact_number, _no_unit),
 }

@@ -108,7 +108,7 @@ def parse(
         raise Invalid(reading.wrong)
     condition = all_of(conditions)
     if (bound := size(condition)) > MOST_VALUES:
-        text = f"The parameters have {bound} values; at most {MOST_VALUES} are allowed"
+        text = f"The parameters come to {bound} values; at most {MOST_VALUES} are allowed"
         raise Invalid(Issue("too-costly", text))
     found = reading.result
     found.types, found.condition = types, condition

@@ -18,7 +18,7 @@ from fhir_server.search.conditions import (
 from fhir_server.search.filtering import Filtering
 from fhir_server.search.keys import hash64, parameter_name
 from fhir_server.search.parameters import ANY_TYPE, SearchParameter, SearchParameters
-from fhir_server.search.predicates import predicate, supported
+from fhir_server.search.predicates import MOST_VALUES, predicate, supported
 
 MOST_LINKS = 8
 MOST_BRANCHES = 60
@@ -69,10 +69,10 @@ class Selecting:
         return self._plain(type_, name, value)
 
     def _bound(self, links: int) -> None:
-        self._branches += 1
         if links > MOST_LINKS:
             text = f"A chain of more than {MOST_LINKS} references; at most that many are followed"
             raise Invalid(Issue("too-costly", text))
+        self._branches += links > 0
         if self._branches > MOST_BRANCHES:
             text = "The chains may lead to too many types; name them, as in subject:Patient.name"
             raise Invalid(Issue("too-costly", text))
@@ -96,7 +96,9 @@ class Selecting:
         return found
 
     def _plain(self, type_: str, name: str, value: str) -> Condition:
-        code, _, modifier = name.partition(":")
+        code, colon, modifier = name.partition(":")
+        if colon and not modifier:
+            raise Unknown(Issue("not-supported", f"{name!r} ends in ':' without a modifier"))
         parameter = self.parameter(type_, code)
         allowed = supported(parameter)
         if modifier not in allowed and not ("[type]" in allowed and modifier in parameter.targets):
@@ -108,6 +110,9 @@ class Selecting:
             raise Unknown(Issue("not-supported", text))
         values = split_at(",", value)
         if parameter.type == "composite" and not modifier:
+            if len(values) > MOST_VALUES:
+                text = f"{len(values)} alternatives; at most {MOST_VALUES} are allowed"
+                raise PredicateError(text)
             components = self._parameters.components(parameter)
             return any_of(combined(parameter, components, item, self._where) for item in values)
         return predicate(parameter, modifier, values, self._where)
@@ -123,7 +128,7 @@ class Selecting:
         self, type_: str, code: str, target: str, name: str
     ) -> tuple[SearchParameter, tuple[str, ...], bool]:
         """A reference parameter, the types it leads to that have `name`, and whether by url."""
-        self._bound(0)
+        self._bound(1)
         parameter = self._reference(type_, code)
         targets = _targets(parameter, target)
         known = [item for item in targets if name == HAS or self._parameters.get(item, name)]

@@ -38,6 +38,8 @@ from fhir_server.ucum import canonical, convert, decimal
 
 # A chain with no more ends than this is looked up by their keys.
 FEW_ENDS = 200
+# What PostgreSQL takes with a statement.
+MOST_BOUND = 65_535
 FEW_SOURCES = 2_000
 MOST_TEXTS = 5_000
 MOST_SETS = 20_000
@@ -73,6 +75,7 @@ class Settling:
 
     schema: of the tenant, quoted.
     statistics, common: which keys are common, to choose what to try first.
+    units: those of the vocabulary, once they were read.
     steps: collects the statements that were run, for whoever wants to see them.
     """
 
@@ -81,6 +84,7 @@ class Settling:
     terminology: Terminology
     statistics: Statistics
     common: CommonKeys = field(default_factory=CommonKeys)
+    units: list[str] = field(default_factory=list)
     steps: list[Step] | None = None
 
     async def informed(self) -> "Settling":
@@ -91,8 +95,10 @@ class Settling:
     async def rows(self, what: str, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
         """The rows of a statement, planned for its values.
 
-        what: says in a few words what the statement is for.
+        what: says in a few words what the statement is for. Raises `Invalid` for too many values.
         """
+        if len(values) > MOST_BOUND:
+            raise Invalid(Issue("too-costly", "The search comes to too many values; ask for fewer"))
         text = text.replace("{s}", self.schema)
         cursor = await self.connection.execute(text, values, prepare=False, binary=True)
         rows = await cursor.fetchall()
@@ -153,8 +159,11 @@ async def _measured(condition: Measured, at: Settling) -> Condition:
 
 async def units_known(at: Settling) -> list[str]:
     """Every unit that a stored quantity has, as the vocabulary has it."""
-    sql = "select distinct value from {s}.vocabulary where parameter = %s"
-    return [text for (text,) in await at.rows("units of the vocabulary", sql, [keys.UNITS])]
+    if not at.units:
+        sql = "select distinct value from {s}.vocabulary where parameter = %s"
+        rows = await at.rows("units of the vocabulary", sql, [keys.UNITS])
+        at.units[:] = [text for (text,) in rows]
+    return at.units
 
 
 async def conversions(at: Settling) -> tuple[list[int], list[Decimal], list[Decimal]]:

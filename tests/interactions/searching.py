@@ -82,5 +82,6 @@ def steps(short: int, long: int, gathered: int, ends: int) -> Iterator[None]:
         patch.setattr(execute, "MOST_GATHERED", gathered)
         patch.setattr(execute, "PROMISING", 1)
         patch.setattr(settle, "FEW_ENDS", ends)
+        patch.setattr(settle, "FEW_SOURCES", ends)
         patch.setattr(sql, "_FEW_KEYS", 1)
         yield

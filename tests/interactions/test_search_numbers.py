@@ -31,7 +31,10 @@ def invoice(id_: str, value: float, currency: str | None = None) -> Resource:
 
 RESOURCES = (
     risk("half", {"probabilityDecimal": 0.50}),
-    risk("span", {"probabilityRange": {"low": {"value": 0.2}, "high": {"value": 0.4}}}),
+    risk(
+        "span",
+        {"probabilityRange": {"low": {"value": 0.2, "unit": "of 1"}, "high": {"value": 0.4}}},
+    ),
     risk("two", {"probabilityDecimal": 0.1}, {"probabilityDecimal": 0.9}),
     risk("none"),
     measured("glu", 5.4, "mmol/L", unit="mmol/l"),
