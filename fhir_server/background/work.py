@@ -57,6 +57,6 @@ class Kind:
     """
 
     handler: Handler
-    lease: timedelta = timedelta(seconds=20)
+    lease: timedelta = timedelta(seconds=10)
     alone: bool = False
     most_attempts: int = jobs.MOST_ATTEMPTS
