@@ -61,8 +61,9 @@ def told(bundle: dict[str, Any], code: str) -> str:
 
 
 async def pages(client: httpx.AsyncClient, url: str | None) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     while url:
+        assert len(found) < 200, "the pages do not end"
         found.append(resource_of(await client.get(url)))
         url = link_of(found[-1], "next")
     return found
