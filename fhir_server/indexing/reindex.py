@@ -30,7 +30,7 @@ from fhir_server.storage.store import Connection
 log = logging.getLogger(__name__)
 
 # Resources of a batch: they are locked together for the time it takes to store their entries.
-BATCH = 100
+BATCH = 50
 
 # Seconds after which every worker has heard that a definition is gone, even one that missed the
 # notification. Only then are entries removed by which it still answered.

@@ -8,6 +8,9 @@ from fhir_server.storage.migrate import schema_name
 from fhir_server.storage.resources import Values, array
 from fhir_server.storage.store import Connection
 
+# A row id, then the columns of a table of ordered values.
+_OrderedRow = tuple[Any, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -115,24 +118,6 @@ class _Table:
     columns: tuple[str, ...]
     types: tuple[str, ...]
 
-    def statement(self, schema: str) -> str:
-        """Delete what is not wanted, insert what is missing; give the row ids of either."""
-        columns = ", ".join(("rid", *self.columns))
-        arrays = ", ".join(f"%(v{place})s::{type_}[]" for place, type_ in enumerate(self.types, 1))
-        same = " and ".join(f"old.{name} = wanted.{name}" for name in ("rid", *self.columns))
-        table = f"{schema}.{self.name}"
-        return (
-            f"with wanted as materialized (select * from unnest(%(v0)s::bigint[], {arrays}) "
-            f"as wanted ({columns})), "
-            f"old as materialized (select * from {table} where rid = any(%(rids)s::bigint[])), "
-            f"gone as (delete from {table} kept using old where kept.rid = old.rid and "
-            f"{' and '.join(f'kept.{name} = old.{name}' for name in self.columns)} "
-            f"and not exists (select from wanted where {same}) returning kept.rid), "
-            f"come as (insert into {table} ({columns}) select {columns} from wanted "
-            f"where not exists (select from old where {same}) returning rid) "
-            "select rid from gone union select rid from come"
-        )
-
 
 _STRINGS = _Table("string_value", ("parameter", "value"), ("bigint", "text"))
 _DATES = _Table("date_value", ("parameter", "low", "high"), ("bigint", "bigint", "bigint"))
@@ -144,13 +129,39 @@ _NUMBERS = _Table(
 
 
 async def _replace_rows(
-    connection: Connection, schema: str, table: _Table, rids: str, rows: Sequence[tuple[Any, ...]]
+    connection: Connection, schema: str, table: _Table, rids: str, rows: Sequence[_OrderedRow]
 ) -> set[int]:
-    width = len(table.columns) + 1
-    columns = list(zip(*rows, strict=True)) if rows else [()] * width
-    values: dict[str, Any] = {"rids": rids}
-    for place, column in enumerate(columns):
-        text = place > 0 and table.types[place - 1] == "text"
-        values[f"v{place}"] = list(column) if text else array(column)
-    cursor = await connection.execute(table.statement(schema), values, prepare=False)
-    return {int(rid) for (rid,) in await cursor.fetchall()}
+    """Delete what is not wanted, insert what is missing; give the row ids of either.
+
+    Compared here, since most rows stay as they are and joins of two long lists are planned badly.
+    """
+    columns = ", ".join(("rid", *table.columns))
+    cursor = await connection.execute(
+        f"select {columns} from {schema}.{table.name} where rid = any(%s::bigint[])",
+        (rids,),
+        prepare=False,
+    )
+    old, wanted = set(await cursor.fetchall()), set(rows)
+    gone, come = list(old - wanted), list(wanted - old)
+    given = ", ".join(("%s::bigint[]", *(f"%s::{type_}[]" for type_ in table.types)))
+    if gone:
+        same = " and ".join(f"kept.{name} = gone.{name}" for name in ("rid", *table.columns))
+        await connection.execute(
+            f"delete from {schema}.{table.name} kept using unnest({given}) as gone ({columns}) "
+            f"where kept.rid = any(%s::bigint[]) and {same}",
+            (*_arrays(table, gone), array({rid for rid, *_ in gone})),
+            prepare=False,
+        )
+    if come:
+        await connection.execute(
+            f"insert into {schema}.{table.name} ({columns}) select * from unnest({given})",
+            _arrays(table, come),
+            prepare=False,
+        )
+    return {rid for rid, *_ in (*gone, *come)}
+
+
+def _arrays(table: _Table, rows: Iterable[_OrderedRow]) -> list[Any]:
+    rids, *columns = zip(*rows, strict=True)
+    values = zip(table.types, columns, strict=True)
+    return [array(rids), *(list(one) if type_ == "text" else array(one) for type_, one in values)]
