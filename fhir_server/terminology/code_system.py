@@ -7,7 +7,7 @@ from fhir_server.outcome import Refusal
 from fhir_server.terminology import refusals
 from fhir_server.terminology.hierarchy import CircularHierarchy, Hierarchy
 from fhir_server.terminology.model import CodeSystem, Concept, Designation, Property
-from fhir_server.terminology.words import folded
+from fhir_server.terminology.words import WordIndex
 
 # What the nesting of concepts may mean when it says which is a kind of which.
 _IS_A = frozenset({"", "is-a", "classified-with"})
@@ -146,17 +146,16 @@ class CodeSystemIndex:
             for each in self.properties(position)
         )
 
+    def text(self, position: int) -> str:
+        """What a text filter looks at in a concept."""
+        concept = self.concepts[position]
+        designations = (each.value for each in self.designations(position))
+        return " ".join((concept.code, concept.display, *designations))
+
     @cached_property
-    def texts(self) -> list[str]:
-        """What a text filter looks at, by position."""
-        return [
-            folded(
-                concept.code,
-                concept.display,
-                *(each.value for each in self.designations(position)),
-            )
-            for position, concept in enumerate(self.concepts)
-        ]
+    def words(self) -> WordIndex:
+        """The words of all concepts, by position."""
+        return WordIndex(map(self.text, range(len(self.concepts))))
 
     # which concept is a kind of which
 

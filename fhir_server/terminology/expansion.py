@@ -2,10 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from typing import overload
 
 from fhir_server.terminology.members import Member, Selection
-from fhir_server.terminology.words import words
+from fhir_server.terminology.words import WordIndex, words
+
+
+class _Picked(Sequence[str]):
+    """Some of many codes, looked up only when they are shown."""
+
+    def __init__(self, codes: Sequence[str], places: Sequence[int]) -> None:
+        self._codes = codes
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return _Picked(self._codes, self._places[at])
+        return self._codes[self._places[at]]
 
 
 class Block:
@@ -16,17 +36,13 @@ class Block:
         self.codes = codes
 
     @cached_property
-    def texts(self) -> list[str]:
-        """What a text filter looks at, for each code."""
-        return self.selection.texts(self.codes)
+    def words(self) -> WordIndex:
+        """The words of what there is to show of each code."""
+        return self.selection.words(self.codes)
 
     def where(self, wanted: Sequence[str]) -> "Block":
-        """The codes whose text has each of the words, which have a space before them."""
-        first, *others = wanted
-        found = [at for at, text in enumerate(self.texts) if first in text]
-        for word in others:
-            found = [at for at in found if word in self.texts[at]]
-        return Block(self.selection, [self.codes[at] for at in found])
+        """The codes with words that begin with each of those wanted."""
+        return Block(self.selection, _Picked(self.codes, self.words.find(wanted)))
 
     def active(self) -> "Block":
         """The codes that are in use."""
@@ -83,7 +99,7 @@ class Expansion:
 
         A word is found where a word begins with it, whatever the case and accents.
         """
-        wanted = [f" {word}" for word in sorted(words(text), key=len, reverse=True)]
+        wanted = words(text)
         if not wanted:
             return self
         return self._of([block.where(wanted) for block in self.blocks])
@@ -95,8 +111,8 @@ class Expansion:
             if offset >= len(block.codes):
                 offset -= len(block.codes)
                 continue
-            left = None if count is None else offset + count - len(found)
-            found += map(block.selection.member, islice(block.codes, offset, left))
+            end = None if count is None else offset + count - len(found)
+            found += map(block.selection.member, block.codes[offset:end])
             offset = 0
             if count is not None and len(found) >= count:
                 break

@@ -8,7 +8,7 @@ from fhir_server.terminology import refusals
 from fhir_server.terminology.code_system import CodeSystemIndex
 from fhir_server.terminology.filters import fulfilling
 from fhir_server.terminology.model import ConceptSet, Designation, ListedConcept
-from fhir_server.terminology.words import folded
+from fhir_server.terminology.words import WordIndex
 
 Grammar = Callable[[str], bool]
 
@@ -137,13 +137,16 @@ class Selection:
         position = self.index.find(code) if self.index else None
         return self.index is not None and position is not None and self.index.is_inactive(position)
 
-    def texts(self, codes: Sequence[str]) -> list[str]:
-        """What a text filter looks at, for each of `codes`."""
-        if self.index is not None and not self._listed:
-            texts, positions = self.index.texts, self.index.positions
-            return [texts[positions[code]] for code in codes]
-        return [self._text(self.member(code)) for code in codes]
+    def words(self, codes: Sequence[str]) -> WordIndex:
+        """The words of some of the codes, by their place among them."""
+        if self.index is None or self._listed:
+            return WordIndex(self._text(self.member(code)) for code in codes)
+        if len(codes) == len(self.index):
+            return self.index.words
+        positions = self.index.positions
+        return WordIndex(self.index.text(positions[code]) for code in codes)
 
     @staticmethod
     def _text(member: Member) -> str:
-        return folded(member.code, member.display, *(each.value for each in member.designations))
+        designations = (each.value for each in member.designations)
+        return " ".join((member.code, member.display, *designations))

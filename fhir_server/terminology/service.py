@@ -4,6 +4,7 @@ Every question raises a Refusal that names the code system or value set when the
 `not-found` for what is not known here, `not-supported`, `incomplete` or `too-costly` for what is.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ from fhir_server.terminology.model import Designation, Property, ValueSet
 from fhir_server.terminology.sources import Sources
 from fhir_server.terminology.value_set import ValueSetRules
 
+# Codes that are looked through at once; more are looked through beside other requests.
+_SMALL = 20_000
 # Codes that a search may be asked for at once.
 MOST_SEARCHED = 50_000
 
@@ -102,9 +105,23 @@ class Terminology:
 
     # value sets
 
-    async def expand(self, ctx: Context, store: Store, canonical: str) -> Expansion:
-        """All codes of a value set, to be filtered and paged."""
-        return (await self.value_set(ctx, store, canonical)).expansion
+    async def expand(
+        self, ctx: Context, store: Store, canonical: str, *, text: str = ""
+    ) -> Expansion:
+        """The codes of a value set, to be paged.
+
+        text: only those of which a display, designation or code has each of these words.
+        """
+        rules = await self.value_set(ctx, store, canonical)
+        if rules.is_expanded:
+            expansion = rules.expansion
+        else:
+            expansion = await asyncio.to_thread(lambda: rules.expansion)
+        if not text:
+            return expansion
+        if expansion.total < _SMALL:
+            return expansion.where(text)
+        return await asyncio.to_thread(expansion.where, text)
 
     async def member(
         self, ctx: Context, store: Store, canonical: str, system: str, code: str

@@ -162,6 +162,11 @@ class ValueSetRules:
             pass
         return _Asked(lambda code: self.find(system, code) is not None)
 
+    @property
+    def is_expanded(self) -> bool:
+        """Whether its codes have been listed already."""
+        return "expansion" in self.__dict__
+
     @cached_property
     def expansion(self) -> Expansion:
         """Its codes in order, each once. Raises a Refusal if they cannot be listed."""

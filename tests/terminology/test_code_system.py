@@ -162,5 +162,5 @@ def test_a_supplement_adds_texts_and_properties() -> None:
     assert [each.value for each in whole.designations(0)] == ["A", "Ah"]
     assert [each.text for each in whole.properties(0)] == ["1"]
     assert len(system.designations(0)) == 1
-    assert whole.texts[0].endswith(" ah")
-    assert not system.texts[0].endswith(" ah")
+    assert list(whole.words.find(["ah"])) == [0]
+    assert not system.words.find(["ah"])
