@@ -21,12 +21,14 @@ from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
 from fhir_server.packaged import folder
+from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
 from fhir_server.storage.store import PooledStore
+from fhir_server.terminology import Terminology
 from fhir_server.validation.structure import StructureCheck
 from fhir_server.workers import end_with_parent
 
@@ -62,6 +64,7 @@ def build(settings: Settings, database_url: str) -> Application:
             settings.max_included_resources,
         ),
         router=Router(INTERACTIONS, facts.resource_types),
+        terminology=Terminology(StoredAndShipped()),
     )
     http = HttpSettings(
         path=FHIR_PATH,

@@ -1,12 +1,11 @@
 """The wired parts that every interaction uses."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from fhir_server.context import Context
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.interactions.routing import Router
-from fhir_server.outcome import Invalid, Issue, Unavailable
+from fhir_server.outcome import Issue, Unavailable
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.index import SearchIndex
 from fhir_server.search.settle import Settling
@@ -14,6 +13,7 @@ from fhir_server.search.statistics import Statistics
 from fhir_server.spec import Definitions
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import BoundStore, Connection, Store
+from fhir_server.terminology import Terminology
 from fhir_server.validation.structure import StructureCheck
 
 
@@ -32,14 +32,6 @@ class Limits:
     included: int = 1000
 
 
-class _NoTerminology:
-    async def codes_of(self, value_set: str) -> Mapping[str, frozenset[str]]:
-        raise Invalid(Issue("not-supported", f"The value set {value_set!r} is not known here"))
-
-    async def related(self, system: str, code: str, relation: str) -> frozenset[str]:
-        raise Invalid(Issue("not-supported", f"The code system {system!r} is not known here"))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
     """What interactions need; made once a process by the composition root."""
@@ -51,6 +43,7 @@ class Engine:
     where: Circumstances
     limits: Limits
     router: Router
+    terminology: Terminology
     statistics: Statistics = field(default_factory=Statistics)
 
     def statements(self, ctx: Context) -> Statements:
@@ -71,7 +64,8 @@ class Engine:
     def settling(self, ctx: Context, connection: Connection) -> Settling:
         """Where a search of the context's tenant is carried out."""
         schema = self.statements(ctx).schema
-        return Settling(connection, schema, _NoTerminology(), self.statistics)
+        terminology = self.terminology.of(ctx, BoundStore(self.store, connection))
+        return Settling(connection, schema, terminology, self.statistics)
 
     def circumstances(self, ctx: Context) -> Circumstances:
         """What search values mean to the client of this interaction."""

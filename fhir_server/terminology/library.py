@@ -22,8 +22,8 @@ from fhir_server.terminology.reading import Gathered, Located, Reader
 from fhir_server.terminology.sources import Sources
 from fhir_server.terminology.value_set import ValueSetRules
 
-# Concepts, and codes of value sets, kept ready. About 500 bytes each.
-_MOST_KEPT = 400_000
+# Concepts, and codes of value sets, kept ready. About 900 bytes each.
+_MOST_KEPT = 200_000
 
 _Ready: TypeAlias = CodeSystemIndex | ValueSetRules | ConceptMapIndex
 _Wished = TypeVar("_Wished", CodeSystemIndex, ValueSetRules, ConceptMapIndex)

@@ -13,7 +13,7 @@ import msgspec
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode
-from fhir_server.outcome import Invalid, Issue
+from fhir_server.outcome import Invalid, Issue, NotFound
 from fhir_server.storage.store import Store
 from fhir_server.terminology import refusals
 from fhir_server.terminology.building import Wanted, wanted
@@ -238,7 +238,10 @@ class Terminology:
 
 @dataclass(frozen=True, slots=True)
 class TenantTerminology:
-    """What search asks of terminology, for one tenant."""
+    """What search asks of terminology, for one tenant.
+
+    What is not known makes the search wrong (400); it is not that the search is not found.
+    """
 
     terminology: Terminology
     ctx: Context
@@ -246,9 +249,15 @@ class TenantTerminology:
 
     async def codes_of(self, value_set: str) -> Mapping[str, frozenset[str]]:
         """The codes of a value set by system, for `:in` and `:not-in`."""
-        return await self.terminology.codes_of(self.ctx, self.store, value_set)
+        try:
+            return await self.terminology.codes_of(self.ctx, self.store, value_set)
+        except NotFound as unknown:
+            raise Invalid(unknown.issues) from None
 
     async def related(self, system: str, code: str, relation: str) -> frozenset[str]:
         """A code with all those `above` or `below` it."""
         ask = self.terminology.ancestors if relation == "above" else self.terminology.descendants
-        return await ask(self.ctx, self.store, system, code)
+        try:
+            return await ask(self.ctx, self.store, system, code)
+        except NotFound as unknown:
+            raise Invalid(unknown.issues) from None

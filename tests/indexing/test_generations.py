@@ -20,11 +20,13 @@ from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.routing import Router
 from fhir_server.interactions.update import update
+from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
 from fhir_server.search.keys import key, token_any_system
 from fhir_server.spec import definitions
 from fhir_server.storage.store import PooledStore
+from fhir_server.terminology import Terminology
 from fhir_server.validation.structure import StructureCheck
 from tests.indexing.workers import parameter
 
@@ -50,6 +52,7 @@ async def deaf(database: str) -> AsyncIterator[Engine]:
         where=Circumstances(BASE_URL, zone),
         limits=Limits(),
         router=Router(INTERACTIONS, definitions().resource_types),
+        terminology=Terminology(StoredAndShipped()),
     )
     await store.close()
 
