@@ -2,12 +2,11 @@
 
 A round looks at what the round before found: what it refers to, by its JSON, and what refers to it,
 by search keys. Only rules with `:iterate` need more than one round. However much is found, the JSON
-of no more than a page of it is held.
+of hardly more than a page of it is held.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from fhir_server.fhir_json import decode
 from fhir_server.outcome import Invalid, Issue
@@ -16,7 +15,7 @@ from fhir_server.search.conditions import Circumstances
 from fhir_server.search.includes import Include
 from fhir_server.search.links import LinkReader, is_canonical
 from fhir_server.search.lookups import START, Place, Row, Wanted, find, load, used
-from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.parameters import SearchParameter, SearchParameters
 from fhir_server.search.settle import Settling
 
 MOST_ROUNDS = 50
@@ -54,12 +53,31 @@ async def follow(
 
     Raises `Invalid` for rules that take too many look-ups.
     """
-    following = _Following(at, known, LinkReader(known, where), where, roots, size)
+    following = _Following(at, known, LinkReader(known, where), where, rules, roots, size)
     if any(rule.reverse and not rule.source for rule in rules):
         following.used = await used(at, known.types)
     if any(rule.iterate for rule in rules):
-        return await following.again(rules, after)
-    return await following.once(rules, after)
+        return await following.again(after)
+    return await following.once(after)
+
+
+@dataclass(slots=True)
+class _Ways:
+    """How rules lead on from a type.
+
+    forward: parameters of the type, and the types that they are followed to.
+    reverse, by_url: hashes of the parameters that may refer to the type, and of those among them
+    that do by url.
+    """
+
+    forward: list[tuple[SearchParameter, str]]
+    reverse: list[int]
+    by_url: list[int]
+
+    @property
+    def reads(self) -> bool:
+        """Whether the JSON is needed."""
+        return bool(self.forward or self.by_url)
 
 
 @dataclass(slots=True)
@@ -67,21 +85,22 @@ class _Following:
     """What the rounds of one page have in common.
 
     used: types and codes of the parameters that have values; None if that was not asked.
-    hashes: of the parameters that may refer to a type, by rule.
+    ways: by type, and whether they are those of later rounds.
     """
 
     at: Settling
     known: SearchParameters
     reader: LinkReader
     where: Circumstances
+    rules: Sequence[Include]
     roots: Sequence[Row]
     size: int
     used: set[tuple[str, str]] | None = None
-    hashes: dict[tuple[Include, str], tuple[list[int], list[int]]] = field(default_factory=dict)
+    ways: dict[tuple[str, bool], _Ways] = field(default_factory=dict)
 
-    async def once(self, rules: Sequence[Include], after: Place) -> Followed:
+    async def once(self, after: Place) -> Followed:
         """What the rules find from the matches."""
-        wanted = await self._wanted(self.roots, rules)
+        wanted = await self._wanted(self.roots, later=False)
         if len(wanted.keys) > MOST_KEYS:
             text = "The matches may be referred to in too many ways; name a type and a parameter, "
             raise Invalid(Issue("too-costly", f"{text}as in Observation:subject, or lower _count"))
@@ -91,9 +110,9 @@ class _Following:
         )
         return Followed(rows, rows[-1].place if rows else after, total - len(rows))
 
-    async def again(self, rules: Sequence[Include], after: Place) -> Followed:
+    async def again(self, after: Place) -> Followed:
         """What the rules find from the matches and, if they iterate, from what was found."""
-        found, stopped = await self._rounds(rules)
+        found, stopped = await self._rounds()
         places = sorted(place for place in found if place > after)
         shown = [found[place] for place in places[: self.size]]
         await self._read(shown)
@@ -101,12 +120,12 @@ class _Following:
         last = shown[-1].place if shown else after
         return Followed(rows, last, len(places) - len(shown), stopped)
 
-    async def _rounds(self, rules: Sequence[Include]) -> tuple[dict[Place, Row], str]:
+    async def _rounds(self) -> tuple[dict[Place, Row], str]:
         found: dict[Place, Row] = {}
         current = [root.rid for root in self.roots]
-        edge, iterating = self.roots, [rule for rule in rules if rule.iterate]
-        for _ in range(MOST_ROUNDS):
-            wanted = await self._wanted(edge, rules)
+        edge = self.roots
+        for number in range(MOST_ROUNDS):
+            wanted = await self._wanted(edge, later=number > 0)
             if len(wanted.keys) > MOST_KEYS:
                 return found, "What was found may be referred to in too many ways"
             room = MOST_FOLLOWED - len(found)
@@ -119,18 +138,22 @@ class _Following:
                 return found, f"More than {MOST_FOLLOWED} resources are linked to the matches"
             if not edge:
                 return found, ""
-            rules = iterating
         return found, f"Links were followed {MOST_ROUNDS} times and would lead further"
 
-    async def _wanted(self, edge: Sequence[Row], rules: Sequence[Include]) -> Wanted:
+    async def _wanted(self, edge: Sequence[Row], *, later: bool) -> Wanted:
         """What a round looks for; JSON that is read for it is let go again."""
         wanted = Wanted()
         for start in range(0, len(edge), _READ_TOGETHER):
             rows = edge[start : start + _READ_TOGETHER]
-            missing = [row for row in rows if row.content is None and self._reads(row.type, rules)]
+            ways = [self._ways_from(row.type, later) for row in rows]
+            missing = [
+                row
+                for row, way in zip(rows, ways, strict=True)
+                if way.reads and row.content is None
+            ]
             await self._read(missing)
-            for row in rows:
-                self._add(wanted, row, rules)
+            for row, way in zip(rows, ways, strict=True):
+                self._add(wanted, row, way)
             for row in missing:
                 row.content = None
         wanted.links.versions -= {(root.type, root.id, root.version) for root in self.roots}
@@ -141,49 +164,45 @@ class _Following:
         for row in await load(self.at, list(missing)) if missing else ():
             missing[row.place].content = row.content
 
-    def _reads(self, type_: str, rules: Iterable[Include]) -> bool:
-        """Whether rules need the JSON of a type: its references, or its url."""
-        return any(
-            bool(self._referring(rule, type_)[1]) if rule.reverse else rule.source in ("", type_)
-            for rule in rules
-        )
-
-    def _add(self, wanted: Wanted, row: Row, rules: Iterable[Include]) -> None:
-        reads = row.content is not None and self._reads(row.type, rules)
-        content = decode(row.content) if row.content is not None and reads else {}
-        for rule in rules:
-            if rule.reverse:
-                wanted.keys.update(self._keys_to(row, content, rule))
-                continue
-            for parameter in rule.of(self.known, row.type):
-                self.reader.read(content, parameter, rule.target, wanted.links)
-
-    def _keys_to(self, row: Row, content: Any, rule: Include) -> Iterable[int]:
-        """The keys of resources that refer to a row as the rule says."""
-        parameters, by_url = self._referring(rule, row.type)
+    def _add(self, wanted: Wanted, row: Row, way: _Ways) -> None:
+        content = decode(row.content) if way.reads and row.content is not None else {}
+        for parameter, target in way.forward:
+            self.reader.read(content, parameter, target, wanted.links)
+        if not way.reverse:
+            return
         own = f"{row.type}/{row.id}"
         # As a client sees it, an absolute reference need not begin with what counts as own.
         seen = keys.reference_text(f"{self.where.seen_as}/{own}", self.where.base_url)
         for text in {own, seen} if self.where.seen_as else {own}:
             value = keys.hash64_uncached(text)
-            yield from (parameter ^ value for parameter in parameters)
-        if url := content.get("url") if by_url else None:
+            wanted.keys.update(parameter ^ value for parameter in way.reverse)
+        if url := content.get("url") if way.by_url else None:
             value = keys.hash64_uncached(url)
-            yield from (parameter ^ value for parameter in by_url)
+            wanted.keys.update(parameter ^ value for parameter in way.by_url)
 
-    def _referring(self, rule: Include, type_: str) -> tuple[list[int], list[int]]:
-        """Hashes of the parameters that may refer to a type: all, and those that do by url."""
-        found = self.hashes.get((rule, type_))
+    def _ways_from(self, type_: str, later: bool) -> _Ways:
+        found = self.ways.get((type_, later))
         if found is None:
-            sources = [rule.source] if rule.source else self.known.types
-            parameters = [
-                parameter
-                for source in sources
-                for parameter in rule.of(self.known, source)
-                if rule.target in ("", type_) and type_ in (parameter.targets or (type_,))
-                if self.used is None or (source, parameter.code) in self.used
-            ]
-            named = parameters if self.reader.has_url(type_) else []
-            by_url = [parameter.hash for parameter in named if is_canonical(parameter)]
-            found = self.hashes[rule, type_] = [item.hash for item in parameters], by_url
+            rules = [rule for rule in self.rules if rule.iterate or not later]
+            found = self.ways[type_, later] = self._ways(type_, rules)
         return found
+
+    def _ways(self, type_: str, rules: Sequence[Include]) -> _Ways:
+        forward = [
+            (parameter, rule.target)
+            for rule in rules
+            if not rule.reverse
+            for parameter in rule.of(self.known, type_)
+        ]
+        referring = [
+            parameter
+            for rule in rules
+            if rule.reverse and rule.target in ("", type_)
+            for source in ([rule.source] if rule.source else self.known.types)
+            for parameter in rule.of(self.known, source)
+            if type_ in (parameter.targets or (type_,))
+            if self.used is None or (source, parameter.code) in self.used
+        ]
+        named = referring if self.reader.has_url(type_) else []
+        by_url = [parameter.hash for parameter in named if is_canonical(parameter)]
+        return _Ways(forward, [parameter.hash for parameter in referring], by_url)

@@ -1,6 +1,7 @@
 """Looks up what is linked to something: by type and id, by version, by url, or by who refers to it.
 
-One statement does all of a round, and reads no more JSON than is asked for.
+A first statement finds what most pages include, and reads its JSON at once. If there is more, or
+versions are named, a second one counts all of it and reads the JSON of as much as is asked for.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,14 @@ from typing import Any, TypeAlias
 from fhir_server.search import keys
 from fhir_server.search.links import Links
 from fhir_server.search.settle import Settling
+from fhir_server.storage.resources import array
 
 # The place of a resource in the order of what comes along: row id and version.
 Place: TypeAlias = tuple[int, int]
 START: Place = (0, 0)
+
+# More rows than this are not taken at once.
+_AT_ONCE = 200
 
 
 @dataclass(slots=True)
@@ -57,39 +62,51 @@ async def find(
     """
     if not wanted:
         return [], 0
-    branches, values = _branches(wanted, list(known))
+    branches, values = _branches(wanted, array(known))
+    if after == START and not wanted.links.versions:
+        text = f"{_union(branches, _JSON)} limit %s"
+        rows = await at.rows("include", text, [*values, _AT_ONCE + 1])
+        if len(rows) <= _AT_ONCE:
+            unique = {row[0]: Row(*row) for row in rows}
+            return [unique[rid] for rid in sorted(unique)][:most], len(unique)
     content, limits = _CURRENT, [max(read, 0)]
     if wanted.links.versions:
         content, limits = f"{_CURRENT} union all {_SUPERSEDED}", limits * 2
-    text = _FIND.format(found=" union all ".join(branches), content=content)
-    rows = await at.rows("include", text, [*values, *after, most, *limits])
+    text = _FIND.format(found=_union(branches, ""), content=content)
+    rows = await at.rows("include: count all", text, [*values, *after, most, *limits])
     return [Row(*row[:-1]) for row in rows if row[0] is not None], rows[0][-1]
 
 
 async def load(at: Settling, places: Sequence[Place]) -> list[Row]:
     """The versions at these places, superseded ones included."""
-    values = [[rid for rid, _ in places], [version for _, version in places]]
+    values = [array(rid for rid, _ in places), array(version for _, version in places)]
     return [Row(*row) for row in await at.rows("include: read versions", _LOAD, values)]
 
 
 async def used(at: Settling, types: Sequence[str]) -> set[tuple[str, str]]:
     """The parameters that have values, by type and code."""
     by_hash = {keys.hash64(keys.presence_parameter(type_)): type_ for type_ in types}
-    rows = await at.rows("include: parameters in use", _USED, [list(by_hash)])
+    rows = await at.rows("include: parameters in use", _USED, [array(by_hash)])
     return {(by_hash[presence], code) for presence, code in rows}
 
 
-def _branches(wanted: Wanted, known: list[int]) -> tuple[list[str], list[Any]]:
+def _union(branches: Sequence[str], more: str) -> str:
+    """All that the queries find, with another column perhaps."""
+    return " union all ".join(branch.replace("{more}", more) for branch in branches)
+
+
+def _branches(wanted: Wanted, known: str) -> tuple[list[str], list[Any]]:
     """A query for each way in which targets are named, and the values of all."""
     branches: list[str] = []
     values: list[Any] = []
     links = wanted.links
     if links.current:
         branches.append(_REFERRED)
-        values += [[keys.hash64_uncached("/".join(target)) for target in links.current], known]
+        targets = (keys.hash64_uncached("/".join(target)) for target in links.current)
+        values += [array(targets), known]
     if wanted.keys:
         branches.append(_REFERRING)
-        values += [list(wanted.keys), known]
+        values += [array(wanted.keys), known]
     if links.canonicals:
         branches.append(_CANONICAL)
         urls = [
@@ -106,7 +123,8 @@ def _branches(wanted: Wanted, known: list[int]) -> tuple[list[str], list[Any]]:
 # With `offset 0` PostgreSQL looks up one by one, whatever it expects to find. Of many frequent keys
 # it would else compare all with every row: 4 s instead of 0.1 s for 1,000 keys in 100,000 rows.
 _LIVE = "r.content is not null and r.rid <> all(%s::bigint[])"
-_ROW = "select r.rid, r.version, r.type, r.id, false as old from {s}.resource r"
+_ROW = "select r.rid, r.version, r.type, r.id, false as old{more} from {s}.resource r"
+_JSON = ", convert_to(coalesce(r.exact, r.content::text), 'UTF8')"
 _REFERRED = f"{_ROW} where r.reference_key = any(%s::bigint[]) and {_LIVE}"
 _REFERRING = (
     "select r.* from unnest(%s::bigint[]) w (key) cross join lateral "
@@ -151,6 +169,6 @@ _LOAD = (
     "from unnest(%s::bigint[], %s::int[]) w (rid, version) join {s}.resource r on r.rid = w.rid"
 )
 _USED = (
-    "select distinct parameter, unnest(string_to_array(value, ',')) from {s}.vocabulary "
+    "select distinct parameter, unnest(string_toarray(value, ',')) from {s}.vocabulary "
     "where parameter = any(%s::bigint[])"
 )

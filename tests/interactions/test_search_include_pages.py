@@ -177,3 +177,28 @@ async def test_a_chain_longer_than_the_rounds_says_that_it_was_cut(
     cut = resource_of(await client.get(search.format(59)))
     assert len(included(cut)) == 50
     assert "50 times" in told(cut, "too-costly")
+
+
+async def test_more_than_is_taken_at_once_comes_whole_and_in_order(
+    client: httpx.AsyncClient, narrow: httpx.AsyncClient
+) -> None:
+    await client.put("Patient/busy", json={"resourceType": "Patient", "id": "busy"})
+    for part in range(2):
+        entries = [
+            {
+                "resource": observation(f"busy-{number}", "Patient/busy"),
+                "request": {"method": "PUT", "url": f"Observation/busy-{number}"},
+            }
+            for number in range(part * 110, part * 110 + 110)
+        ]
+        body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        assert (await client.post("", json=body)).status_code == 200
+    expected = [f"Observation/busy-{number}" for number in range(220)]
+    for rule in ("_revinclude", "_revinclude:iterate"):
+        search = f"Patient?_id=busy&{rule}=Observation:subject"
+        assert included(resource_of(await client.get(search))) == expected
+        first = resource_of(await narrow.get(search))
+        assert included(first) == expected[:FEW]
+        assert f"{220 - FEW} more" in told(first, "informational")
+        second = resource_of(await narrow.get(link_of(first, "next") or ""))
+        assert included(second) == expected[FEW : 2 * FEW]
