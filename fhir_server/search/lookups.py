@@ -169,6 +169,6 @@ _LOAD = (
     "from unnest(%s::bigint[], %s::int[]) w (rid, version) join {s}.resource r on r.rid = w.rid"
 )
 _USED = (
-    "select distinct parameter, unnest(string_toarray(value, ',')) from {s}.vocabulary "
+    "select distinct parameter, unnest(string_to_array(value, ',')) from {s}.vocabulary "
     "where parameter = any(%s::bigint[])"
 )
