@@ -2,10 +2,10 @@
 
 Nobody knows beforehand whether a condition holds for most resources or for few, and the two want
 opposite ways: walking through the order until the page is full, or gathering all matches by index
-and sorting them. So a page is found by steps, each of bounded cost, and the first one that is
-enough ends it: a short walk; a longer one, if the short one found something; a gathering of at most
-so many matches; and a walk without end, for a condition that is by then known to hold often. What
-was measured for each step stands in docs/performance.md.
+and sorting them. So a page is found by steps, and the first one that is enough ends it: a short
+walk; a longer one, if the short one found something; a gathering of at most so many matches; a
+longer walk for what turned out to be many; and, for what is many and all far from where the page
+begins, a gathering of them all. What was measured for each stands in docs/performance.md.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ SHORT_WALK = 300
 LONG_WALK = 6_000
 # Matches in a short walk from which a long one is likely to fill a page.
 PROMISING = 2
-MOST_GATHERED = 20_000
+MOST_GATHERED = 5_000
 # Up to here an estimated total is an exact one.
 MOST_COUNTED = 10_000
 
@@ -143,15 +143,20 @@ class _Search:
             return await self._gather(wanted, after, None)
         if self.condition == ALWAYS:
             return _Rows(await self._all(wanted, after))
-        if self.at.common.density(self.condition) is not Density.RARE:
-            first = sources.segments(self.types, self.order, after)[0]
+        first = sources.segments(self.types, self.order, after)[0]
+        density = self.at.common.density(self.condition)
+        if density is not Density.RARE:
             found = await self._step(first, wanted, SHORT_WALK)
-            if PROMISING <= len(found) < wanted:
+            promising = len(found) >= PROMISING or density is Density.FREQUENT
+            if promising and len(found) < wanted:
                 found = await self._step(first, wanted, LONG_WALK)
             if len(found) == wanted:
                 return _Rows(found)
         gathered = await self._gather(wanted, after, MOST_GATHERED)
-        return gathered if gathered.complete else _Rows(await self._walk(wanted, after))
+        if gathered.complete:
+            return gathered
+        found = await self._step(first, wanted, LONG_WALK)
+        return _Rows(found) if len(found) == wanted else await self._gather(wanted, after, None)
 
     async def _all(self, wanted: int, after: Position | None) -> list[tuple[Any, ...]]:
         """The rows of a page that everything is on: a walk a little longer than the page."""
@@ -184,32 +189,53 @@ class _Search:
     async def _gather(self, wanted: int, after: Position | None, most: int | None) -> _Rows:
         """All matches by the index that finds them, sorted; incomplete when over `most`."""
         writer = Writer(gathering=True, common=self.at.common, driver=await self._driver())
+        tried, candidates = self._tried(writer, most)
         live = writer.live(self.types, self.condition, "r")
         where = writer.write(self.condition, "r")
         values = writer.values
-        limit = ""
+        limit = few = ""
         if most is not None:
             limit = " limit %s"
             values.append(most + 1)
         names = [f"k{at}" for at in range(max(1, len(self.order.keys)))]
         keys = sources.key_columns(self.order, values)
+        if most is not None:
+            # What is too many to be sorted is not given its keys either.
+            few = " where (select count(*) from found) <= %s"
+            values.append(most)
         following = sources.following(self.order, after, values)
         order = self.order.by(names)
         text = (
-            f"with found as materialized (select r.rid{sources.carried(self.order)} "
-            f"from {{s}}.resource r where {live} and {where}{limit}), "
-            f"keyed as (select found.rid, {keys} from found), page as (select * from keyed "
+            f"with {candidates}found as materialized (select r.rid{sources.carried(self.order)} "
+            f"from {{s}}.resource r where {tried}{live} and {where}{limit}), "
+            f"keyed as (select found.rid, {keys} from found{few}), page as (select * from keyed "
             f"where {following} order by {order} limit %s) "
-            f"select {_COLUMNS}, {', '.join(names)}, c.total "
-            f"from (select count(*) as total from found) c left join (select r.*, "
-            f"{', '.join(names)} from page join {{s}}.resource r using (rid)) w on true "
-            f"order by {order}"
+            f"select {_COLUMNS}, {', '.join(names)}, c.total, "
+            f"{'(select n from candidates)' if tried else '0'} "
+            f"from (select count(*) as total from found) c "
+            f"left join (select r.*, {', '.join(names)} from page "
+            f"join {{s}}.resource r using (rid)) w on true order by {order}"
         )
         rows = await self.at.rows("gathering", text, [*values, wanted])
-        total = rows[0][-1]
-        if most is not None and total > most:
+        total, tried_first = rows[0][-2:]
+        if most is not None and max(total, tried_first) > most:
             return _Rows([], None, complete=False)
-        return _Rows([row[:-1] for row in rows if row[0] is not None], total)
+        return _Rows([row[:-2] for row in rows if row[0] is not None], total)
+
+    def _tried(self, writer: Writer, most: int | None) -> tuple[str, str]:
+        """What keeps a gathering from starting where its candidates alone are too many.
+
+        Ordered values come from an index in no time, but joining tens of thousands does not.
+        """
+        members = self.condition.of if isinstance(self.condition, AllOf) else (self.condition,)
+        rare = any(self.at.common.density(item) is Density.RARE for item in members)
+        driver = writer.driver or next((m for m in members if isinstance(m, Ordered)), None)
+        if most is None or rare or driver is None:
+            return "", ""
+        rows = writer.rows(driver)
+        writer.values += (most + 1, most)
+        candidates = f"candidates as materialized (select count(*) as n from ({rows} limit %s) v), "
+        return "(select n from candidates) <= %s and ", candidates
 
     async def _driver(self) -> Ordered | None:
         """Of several conditions on ordered values the one expected to find the fewest rows."""

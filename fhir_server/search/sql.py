@@ -31,7 +31,8 @@ _FEW_KEYS = 16
 class Writer:
     """Writes conditions and collects the values to bind, in the order of the text.
 
-    gathering: the text is for finding all rows by an index, not for checking one row after another.
+    gathering: the text is for finding all rows by an index, not for checking one row after another;
+        what checks is written so that PostgreSQL does not make it what finds.
     common: which keys are common, to choose the index that finds.
     driver: of several conditions on ordered values, the one whose index finds.
     """
@@ -42,7 +43,6 @@ class Writer:
     values: list[Any] = field(default_factory=list)
     _depth: int = 0
     _found: bool = False
-    _checking: bool = False
 
     def write(self, condition: Condition, row: str) -> str:
         """The text of a settled condition about the row that is called `row`."""
@@ -91,10 +91,12 @@ class Writer:
         if len(keys) == 1:
             self.values.append(keys[0])
             text = f"{row}.keys @> array[%s]::bigint[]"
-            return f"({text}) is true" if self._checking else text
+            return text if self.gathering else f"({text}) is true"
         self.values.append(list(keys))
-        if self.gathering or len(keys) <= _FEW_KEYS:
+        if self.gathering:
             return f"{row}.keys && %s::bigint[]"
+        if len(keys) <= _FEW_KEYS:
+            return f"({row}.keys && %s::bigint[]) is true"
         return f"exists (select from unnest({row}.keys) k where k = any(%s::bigint[]))"
 
     def _all(self, members: tuple[Condition, ...], row: str) -> str:
@@ -121,16 +123,11 @@ class Writer:
         return f"{row}.rid in ({' union all '.join(found)})"
 
     def _ordered(self, condition: Ordered, row: str) -> str:
-        v = self._name("v")
-        table = f"{{s}}.{condition.table} {v}"
         finds = self.driver in (None, condition) and not self._found
         if self.gathering and len(condition.any_of) > 1 and finds:
-            found = []
-            for text, values in condition.any_of:
-                self.values += (condition.parameter, *values)
-                where = text.replace("v.", f"{v}.")
-                found.append(f"select {v}.rid from {table} where {v}.parameter = %s and {where}")
-            return f"{row}.rid in ({' union all '.join(found)})"
+            return f"{row}.rid in ({self.rows(condition)})"
+        v = self._name("v")
+        table = f"{{s}}.{condition.table} {v}"
         self.values.append(condition.parameter)
         texts = []
         for text, values in condition.any_of:
@@ -138,7 +135,20 @@ class Writer:
             texts.append(text.replace("v.", f"{v}."))
         where = texts[0] if len(texts) == 1 else "(" + " or ".join(texts) + ")"
         own = f"{v}.rid = {row}.rid and {v}.parameter = %s"
-        return f"exists (select from {table} where {own} and {where})"
+        return self._exists(f"from {table} where {own} and {where}")
+
+    def rows(self, condition: Ordered) -> str:
+        """The row ids that a condition on ordered values finds, each by a stretch of an index."""
+        v = self._name("v")
+        found = []
+        for text, values in condition.any_of:
+            self.values += (condition.parameter, *values)
+            where = text.replace("v.", f"{v}.")
+            found.append(
+                f"select {v}.rid from {{s}}.{condition.table} {v} "
+                f"where {v}.parameter = %s and {where}"
+            )
+        return " union all ".join(found)
 
     def _refers(self, parameter: int, target: Selection, row: str) -> str:
         t, link = self._name("t"), self._name("l")
@@ -149,10 +159,10 @@ class Writer:
             return f"{row}.keys && array({keys})"
         self.values.append(parameter)
         where = self.selection(target, t)
-        return (
-            f"exists (select from unnest({row}.targets) {link} (key) join {{s}}.resource {t} "
+        return self._exists(
+            f"from unnest({row}.targets) {link} (key) join {{s}}.resource {t} "
             f"on {t}.reference_key = {link}.key "
-            f"where {link}.key # %s::bigint = any({row}.keys) and {where})"
+            f"where {link}.key # %s::bigint = any({row}.keys) and {where}"
         )
 
     def _referred_by(self, parameter: int, source: Selection, row: str) -> str:
@@ -167,13 +177,17 @@ class Writer:
             )
         # By now the source is known to be frequent: the few links to one row are looked up, and
         # checked. To intersect them with all of a frequent key takes several times as long.
-        checking, self._checking = self._checking, True
         where = self.selection(source, t)
-        self._checking = checking
-        return (
-            f"exists (select from {{s}}.resource {t} "
-            f"where {t}.keys @> array[{row}.reference_key # %s::bigint] and {where})"
+        return self._exists(
+            f"from {{s}}.resource {t} "
+            f"where {t}.keys @> array[{row}.reference_key # %s::bigint] and {where}"
         )
+
+    def _exists(self, rest: str) -> str:
+        """Whether there is a row; for one row after another, not to be turned into a join."""
+        if self.gathering:
+            return f"exists (select {rest})"
+        return f"(select true {rest} limit 1) is not null"
 
     def _name(self, letter: str) -> str:
         self._depth += 1
