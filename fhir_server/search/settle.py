@@ -223,7 +223,7 @@ async def _refers(condition: Refers, at: Settling) -> Condition:
         return await _refers_by_url(condition.parameter, target, at)
     if at.common.density(target.condition) is Density.FREQUENT:
         return replace(condition, target=target)
-    writer = Writer(gathering=False)
+    writer = Writer(gathering=True, common=at.common)
     where = writer.selection(target, "r")
     text = f"select r.reference_key from {{s}}.resource r where {where} limit %s"
     rows = await at.rows("ends of a chain", text, [*writer.values, FEW_ENDS + 1])
@@ -249,7 +249,7 @@ async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
         return NEVER
     if at.common.density(source.condition) is Density.FREQUENT:
         return replace(condition, source=source)
-    writer = Writer(gathering=False)
+    writer = Writer(gathering=True, common=at.common)
     where = writer.selection(source, "r")
     text = (
         f"with found as materialized (select r.targets, r.keys from {{s}}.resource r where {where} "

@@ -88,9 +88,7 @@ class PooledStore:
         statement_timeout: float = 60.0,
         acquire_timeout: float = 10.0,
     ) -> None:
-        options = (
-            f"{PLANNING} -c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
-        )
+        options = f"{PLANNING} -c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             database_url,
             kwargs={"autocommit": True, "options": options},
