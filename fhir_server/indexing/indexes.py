@@ -47,6 +47,7 @@ class Indexes:
 
         Raises `Unavailable` when a newer release writes to the database.
         """
+        before = self._by_tenant.get(tenant)
         state = await index_state.load(connection, tenant)
         if state.target > FORMAT:
             self._by_tenant.pop(tenant, None)
@@ -56,9 +57,10 @@ class Indexes:
         if not state.settled:
             found = waiting(await jobs.unfinished(connection, tenant, REINDEX))
         known = self._by_tenant.get(tenant)
-        if known is not None and known.generation > state.generation:
+        if known is not None and known is not before and known.generation > state.generation:
+            # Somebody else read later what was read here earlier.
             return known
-        if known is None or known.generation < state.generation:
+        if known is None or known.generation != state.generation:
             parameters = SearchParameters(extra=in_effect(state).values())
             known = SearchIndex(parameters, self._extractor_for(parameters), state.generation)
         index = replace(

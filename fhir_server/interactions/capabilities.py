@@ -14,7 +14,7 @@ from fhir_server.patch import PATCH_FORMATS
 from fhir_server.search.parameters import SearchParameters
 from fhir_server.search.predicates import supported
 
-# Definitions do not change while the server runs, so their date is the release's.
+# Beside search parameters, what the server can do changes with its release alone.
 RELEASED = "2026-11-21"
 
 # Parameters, by type and code, that are being indexed.

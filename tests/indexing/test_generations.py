@@ -111,6 +111,17 @@ async def test_a_transaction_that_creates_and_updates(deaf: Engine) -> None:
     assert await found_by(deaf, "of-bundle") == {"t1", "t2", "t3"}
 
 
+async def test_a_database_that_was_put_back_to_an_earlier_state(deaf: Engine) -> None:
+    await added(deaf, "of-old-state")
+    await update(deaf, CTX, request(patient("o1")))
+    async with deaf.store.connection() as connection:
+        await connection.execute("update tenant_default.index_state set generation = 0")
+        await connection.execute("delete from tenant_default.search_parameter")
+    await update(deaf, CTX, request(patient("o2")))
+    assert deaf.index(CTX).generation == 0
+    assert await found_by(deaf, "of-old-state") == {"o1"}
+
+
 async def test_a_delete_needs_no_parameters(deaf: Engine) -> None:
     await update(deaf, CTX, request(patient("d")))
     await added(deaf, "of-delete")
