@@ -10,11 +10,12 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from fhir_server.context import Context
 from fhir_server.outcome import Refusal
-from fhir_server.storage.store import Store
+from fhir_server.storage.store import BoundStore, Store
 from fhir_server.terminology import refusals
 from fhir_server.terminology.building import Building, Wanted, references
 from fhir_server.terminology.code_system import CodeSystemIndex
 from fhir_server.terminology.concept_map import ConceptMapIndex
+from fhir_server.terminology.locks import Locks
 from fhir_server.terminology.members import Grammar
 from fhir_server.terminology.memory import Memory
 from fhir_server.terminology.model import ValueSet
@@ -45,7 +46,7 @@ class Library:
         self._reader = Reader(sources, _MOST_KEPT)
         self._grammars = grammars
         self._entries: Memory[_Key, _Entry] = Memory(_MOST_KEPT)
-        self._locks: dict[_Key, asyncio.Lock] = {}
+        self._locks = Locks[_Key]()
 
     async def code_system(self, ctx: Context, store: Store, want: Wanted) -> CodeSystemIndex:
         """A code system. Raises a Refusal."""
@@ -61,7 +62,9 @@ class Library:
 
     async def of_resource(self, ctx: Context, store: Store, definition: ValueSet) -> ValueSetRules:
         """The value set that a resource defines, which need not be stored. Raises a Refusal."""
-        gathered = await self._reader.gather(ctx, store, references(definition))
+        async with store.connection() as connection:
+            bound = BoundStore(store, connection)
+            gathered = await self._reader.gather(ctx, bound, references(definition))
         building = Building(gathered.read, self._grammars)
         return await asyncio.to_thread(building.of_resource, definition)
 
@@ -73,28 +76,26 @@ class Library:
         key = (ctx.tenant, want)
         entry = self._entries.get(key)
         if entry is None or not await self._still_holds(ctx, store, entry):
-            gathered = await self._reader.gather(ctx, store, [want])
-            entry = await self._make_once(key, gathered)
+            # Whoever waits for a lock has a connection, so whoever holds it need not wait for one.
+            async with store.connection() as connection, self._locks.held(key):
+                entry = await self._made_of_now(ctx, BoundStore(store, connection), want)
         assert isinstance(entry.made, type_)
         return entry.made
 
     async def _still_holds(self, ctx: Context, store: Store, entry: _Entry) -> bool:
         return await self._reader.locate(ctx, store, entry.located.keys()) == entry.located
 
-    async def _make_once(self, key: _Key, gathered: Gathered) -> _Entry:
-        """Make it once, however many ask for it at the same time.
-
-        No connection is asked for while others wait.
-        """
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            entry = self._entries.get(key)
-            if entry is None or entry.located != gathered.located:
-                self._forget_outdated(key[0], gathered.located)
-                made = await asyncio.to_thread(self._make, key[1], gathered)
-                entry = _Entry(made, gathered.located)
-                self._entries.put(key, entry, _weight(made))
-        self._locks.pop(key, None)
+    async def _made_of_now(self, ctx: Context, store: BoundStore, want: Wanted) -> _Entry:
+        """What is made of the versions held now; another may have made it meanwhile."""
+        key = (ctx.tenant, want)
+        entry = self._entries.get(key)
+        if entry is not None and await self._still_holds(ctx, store, entry):
+            return entry
+        gathered = await self._reader.gather(ctx, store, [want])
+        self._forget_outdated(ctx.tenant, gathered.located)
+        made = await asyncio.to_thread(self._make, want, gathered)
+        entry = _Entry(made, gathered.located)
+        self._entries.put(key, entry, _weight(made))
         return entry
 
     def _forget_outdated(self, tenant: str, located: Located) -> None:

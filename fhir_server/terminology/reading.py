@@ -8,11 +8,12 @@ import msgspec
 
 from fhir_server.context import Context
 from fhir_server.outcome import Conflict, Issue, Refusal
-from fhir_server.storage.store import Store
+from fhir_server.storage.store import BoundStore, Store
 from fhir_server.terminology import refusals
 from fhir_server.terminology.building import Read, Wanted, references
 from fhir_server.terminology.code_system import CodeSystemIndex
 from fhir_server.terminology.implicit import implicit
+from fhir_server.terminology.locks import Locks
 from fhir_server.terminology.memory import Memory
 from fhir_server.terminology.model import CodeSystem, ConceptMap, ValueSet
 from fhir_server.terminology.sources import Heading, Held, Name, Sources, choose
@@ -47,15 +48,17 @@ class Reader:
     def __init__(self, sources: Sources, most: int) -> None:
         self._sources = sources
         self._decoded: Memory[tuple[Held, ...], Read | Refusal] = Memory(most)
+        self._locks = Locks[tuple[Held, ...]]()
         self._headings: Memory[Held, Heading] = Memory(_MOST_HEADINGS)
 
     async def locate(self, ctx: Context, store: Store, names: Collection[Name]) -> Located:
         """What is held under each name now."""
         return dict(await self._sources.locate(ctx, store, names))
 
-    async def gather(self, ctx: Context, store: Store, wants: Iterable[Wanted]) -> Gathered:
+    async def gather(self, ctx: Context, store: BoundStore, wants: Iterable[Wanted]) -> Gathered:
         """Definitions, what they refer to, and so on.
 
+        store: with a connection of its own, because others may have to wait for what is read.
         Raises `Conflict` when others change them faster than they are read.
         """
         wants = frozenset(wants)
@@ -123,9 +126,12 @@ class Reader:
                 continue
             kept = self._decoded.get(held)
             if kept is None:
-                kept = await self._decode(ctx, store, want, held)
-                weight = len(kept) if isinstance(kept, CodeSystemIndex) else 1
-                self._decoded.put(held, kept, weight)
+                async with self._locks.held(held):
+                    kept = self._decoded.get(held)
+                    if kept is None:
+                        kept = await self._decode(ctx, store, want, held)
+                        weight = len(kept) if isinstance(kept, CodeSystemIndex) else 1
+                        self._decoded.put(held, kept, weight)
             found[want] = kept
         return found
 

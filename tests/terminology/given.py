@@ -1,7 +1,8 @@
 """Definitions given by a test, and short ways to write them."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from fhir_server.context import Context
@@ -11,8 +12,17 @@ from fhir_server.terminology.shipped import PLACE, shipped
 from fhir_server.terminology.sources import Heading, Held, Name
 
 CTX = Context()
-# Sources of a test ask no database.
-NO_STORE = cast("Store", None)
+
+
+class _NoDatabase:
+    """The sources of a test ask no database."""
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[None]:
+        yield None
+
+
+NO_STORE = cast("Store", _NoDatabase())
 
 SYSTEM = "http://example.org/system"
 VALUES = "http://example.org/values"

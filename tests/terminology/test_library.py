@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from fhir_server.terminology import Terminology
+from fhir_server.terminology.locks import Locks
 from fhir_server.terminology.memory import Memory
 from tests.terminology.given import (
     CTX,
@@ -31,9 +32,33 @@ async def test_what_did_not_change_is_made_once() -> None:
 
 
 async def test_many_who_ask_at_once_get_what_is_made_once() -> None:
-    engine = terminology(code_system("a"), value_set({"system": SYSTEM}))
+    sources = Given(code_system("a"), value_set({"system": SYSTEM}))
+    engine = Terminology(sources)
     asked = [engine.value_set(CTX, NO_STORE, VALUES) for _ in range(20)]
     assert len({id(made) for made in await asyncio.gather(*asked)}) == 1
+    assert sources.read == 2
+
+
+async def test_a_system_that_many_value_sets_need_at_once_is_read_once() -> None:
+    urls = [f"{VALUES}/{number}" for number in range(10)]
+    sets = [value_set({"system": SYSTEM}, url=url) for url in urls]
+    sources = Given(code_system("a"), *sets)
+    engine = Terminology(sources)
+    await asyncio.gather(*(engine.value_set(CTX, NO_STORE, url) for url in urls))
+    assert sources.read == 1 + len(urls)
+
+
+async def test_a_lock_is_gone_when_nobody_needs_it_whatever_happened() -> None:
+    locks = Locks[str]()
+
+    async def failing() -> None:
+        async with locks.held("a"):
+            await asyncio.sleep(0)
+            raise ValueError
+
+    results = await asyncio.gather(failing(), failing(), failing(), return_exceptions=True)
+    assert all(isinstance(each, ValueError) for each in results)
+    assert len(locks) == 0
 
 
 async def test_a_changed_code_system_changes_what_is_made_of_it() -> None:
