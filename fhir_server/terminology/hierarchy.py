@@ -59,9 +59,9 @@ class Hierarchy:
 
 def _reached(steps: Mapping[int, list[int]], start: int) -> set[int]:
     found: set[int] = set()
-    ahead = [start]
+    ahead = {start}
     while ahead:
-        new = [position for position in steps.get(ahead.pop(), ()) if position not in found]
-        found.update(new)
-        ahead += new
+        reached = {position for at in ahead if at in steps for position in steps[at]}
+        ahead = reached - found
+        found |= ahead
     return found
