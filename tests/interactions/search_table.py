@@ -5,6 +5,7 @@
 
 # ruff: noqa: E501
 
+import sys
 from typing import Any, NamedTuple
 
 UCUM = "http://unitsofmeasure.org"
@@ -131,4 +132,4 @@ def markdown() -> str:
 
 
 if __name__ == "__main__":
-    print(markdown())
+    sys.stdout.write(markdown() + "\n")
