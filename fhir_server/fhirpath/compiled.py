@@ -6,7 +6,7 @@ from typing import Any
 
 from fhir_server.fhirpath.code import boolean
 from fhir_server.fhirpath.engine import Compiler
-from fhir_server.fhirpath.environment import Environment, LimitReached, Resolver, Services
+from fhir_server.fhirpath.environment import Entries, Environment, LimitReached, Resolver, Services
 from fhir_server.fhirpath.errors import (
     FhirPathEvaluationError,
     FhirPathLimitError,
@@ -50,6 +50,7 @@ class Compiled:
         variables: Mapping[str, Any] | None = None,
         resolver: Resolver | None = None,
         services: Services | None = None,
+        entries: Entries | None = None,
     ) -> Sequence[Any]:
         """The items: a `Node` for what stands in a resource, plain Python for System values.
 
@@ -57,6 +58,7 @@ class Compiled:
         variables: the caller's own `%name`s: nodes, resources, System values or lists of them.
         resolver: gives the resource behind a reference's text, for `resolve()`.
         services: what answers `memberOf`, `conformsTo`, `subsumes` and takes what `trace` tells.
+        entries: what is known of the entries of Bundles, shared by evaluations on one resource.
 
         Raises `FhirPathEvaluationError` for values an operator or function cannot take, and
         `FhirPathLimitError` for an evaluation that takes too long or grows too large.
@@ -69,6 +71,8 @@ class Compiled:
             env.resolver = resolver
         if services is not None:
             env.services = services
+        if entries is not None:
+            env.known_entries = entries
         try:
             return self._items(node, env)
         except (LimitReached, RecursionError, MemoryError) as error:

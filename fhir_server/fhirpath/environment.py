@@ -10,6 +10,8 @@ from fhir_server.fhirpath.nodes import Node
 
 # Takes a reference's text, gives the resource or None.
 Resolver = Callable[[str], dict[str, Any] | None]
+# By the identity of a Bundle's value, its entries by `fullUrl`.
+Entries = dict[int, dict[str, Node]]
 
 MAX_ITEMS = 1_000_000
 MAX_TEXT = 10_000_000
@@ -57,7 +59,7 @@ class Environment:
     _checkpoint = MAX_ITEMS - _BETWEEN_CHECKS
     _deadline: float | None = None
     _now: datetime | None = None
-    _entries: dict[int, dict[str, Node]] | None = None
+    known_entries: Entries | None = None
 
     def __init__(self, context: Any) -> None:
         self.context = context
@@ -98,9 +100,9 @@ class Environment:
 
     def entries(self, bundle: Node, read: Callable[[Node], dict[str, Node]]) -> dict[str, Node]:
         """The entries of a Bundle by their `fullUrl`, read once."""
-        if self._entries is None:
-            self._entries = {}
+        if self.known_entries is None:
+            self.known_entries = {}
         key = id(bundle.value)
-        if key not in self._entries:
-            self._entries[key] = read(bundle)
-        return self._entries[key]
+        if key not in self.known_entries:
+            self.known_entries[key] = read(bundle)
+        return self.known_entries[key]
