@@ -1,0 +1,1 @@
+"""Whether a resource is what a profile says it must be (R4 profiling.html)."""

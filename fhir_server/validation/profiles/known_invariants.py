@@ -1,0 +1,122 @@
+"""Shortcuts for invariants that many resources meet, where guards.py sees too little.
+
+Each says that its invariant certainly holds; a test holds every one against FHIRPath.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fhir_server.validation.profiles.guards import Certain
+
+
+def _dom_3(resource: Mapping[str, Any]) -> bool:
+    """Every contained resource is referred to."""
+    contained = resource.get("contained")
+    if contained is None:
+        return True
+    if contained.__class__ is not list:
+        return False
+    # An id is in `%resource.descendants().reference` when some Reference says so.
+    ids = {f"#{each.get('id')}" for each in contained if each.__class__ is dict}
+    return ids <= _local_references(resource)
+
+
+def _local_references(resource: Mapping[str, Any]) -> set[str]:
+    found = set()
+    waiting: list[Any] = [resource]
+    while waiting:
+        value = waiting.pop()
+        if value.__class__ is dict:
+            text = value.get("reference")
+            if text.__class__ is str and text[:1] == "#":
+                found.add(text)
+            waiting += [each for each in value.values() if each.__class__ in (dict, list)]
+        elif value.__class__ is list:
+            waiting += value
+    return found
+
+
+def _dom_4_5(resource: Mapping[str, Any]) -> bool:
+    contained = resource.get("contained")
+    if contained is None:
+        return True
+    return contained.__class__ is list and all(
+        each.__class__ is dict and "meta" not in each for each in contained
+    )
+
+
+def _per_1(period: Mapping[str, Any]) -> bool:
+    """Start and end of the same form and zone are in the order of their texts."""
+    start, end = period.get("start"), period.get("end")
+    if start is None or end is None:
+        return True
+    if start.__class__ is not str or end.__class__ is not str or len(start) != len(end):
+        return False
+    if len(start) > 10 and start[19:] != end[19:]:
+        return False
+    return bool(start <= end) and "60" not in start[17:19]
+
+
+def _ref_1(reference: Mapping[str, Any]) -> bool:
+    text = reference.get("reference")
+    return text is None or (text.__class__ is str and text[:1] != "#")
+
+
+def _bdl_3(bundle: Mapping[str, Any]) -> bool:
+    return _entries_have(bundle, "request", ("batch", "transaction", "history"))
+
+
+def _bdl_4(bundle: Mapping[str, Any]) -> bool:
+    return _entries_have(bundle, "response", ("batch-response", "transaction-response", "history"))
+
+
+def _entries_have(bundle: Mapping[str, Any], name: str, types: tuple[str, ...]) -> bool:
+    type_, entries = bundle.get("type"), bundle.get("entry", ())
+    if type_.__class__ is not str or entries.__class__ not in (list, tuple):
+        return False
+    wanted = type_ in types
+    return all(each.__class__ is dict and bool(each.get(name)) is wanted for each in entries)
+
+
+def _bdl_7(bundle: Mapping[str, Any]) -> bool:
+    """No `fullUrl` is there twice."""
+    entries = bundle.get("entry", ())
+    if entries.__class__ not in (list, tuple):
+        return False
+    urls = []
+    for entry in entries:
+        if entry.__class__ is not dict or "_fullUrl" in entry:
+            return False
+        url = entry.get("fullUrl")
+        if url.__class__ is str:
+            urls.append(url)
+    return len(urls) == len(set(urls))
+
+
+def _bdl_8(entry: Mapping[str, Any]) -> bool:
+    url = entry.get("fullUrl")
+    return url is None or (url.__class__ is str and "/_history/" not in url)
+
+
+def _org_2_3(value: Mapping[str, Any]) -> bool:
+    return value.get("use") != "home"
+
+
+def _obs_7(observation: Mapping[str, Any]) -> bool:
+    return "component" not in observation
+
+
+KNOWN: Mapping[str, Certain] = {
+    "dom-3": _dom_3,
+    "dom-4": _dom_4_5,
+    "dom-5": _dom_4_5,
+    "per-1": _per_1,
+    "ref-1": _ref_1,
+    "bdl-3": _bdl_3,
+    "bdl-4": _bdl_4,
+    "bdl-7": _bdl_7,
+    "bdl-8": _bdl_8,
+    "org-2": _org_2_3,
+    "org-3": _org_2_3,
+    "obs-7": _obs_7,
+}
