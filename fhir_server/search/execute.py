@@ -20,7 +20,7 @@ from fhir_server.search.sql import Writer
 from fhir_server.search.statistics import Density
 from fhir_server.storage.resources import Stored
 
-SHORT_WALK = 300
+SHORT_WALK = 100
 LONG_WALK = 6_000
 # Matches in a short walk from which a long one is likely to fill a page.
 PROMISING = 2
@@ -147,7 +147,9 @@ class _Search:
         density = self.at.common.density(self.condition)
         if density is not Density.RARE:
             found = await self._step(first, wanted, SHORT_WALK)
-            promising = len(found) >= PROMISING or density is Density.FREQUENT
+            # Of several frequent conditions together nothing is known.
+            alone = density is Density.FREQUENT and not isinstance(self.condition, AllOf)
+            promising = alone or len(found) >= PROMISING
             if promising and len(found) < wanted:
                 found = await self._step(first, wanted, LONG_WALK)
             if len(found) == wanted:

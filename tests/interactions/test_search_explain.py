@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from fhir_server.search.execute import SHORT_WALK
 from tests.answers import refusal_of, resource_of
 
 
@@ -29,7 +30,7 @@ async def test_a_search_tells_its_steps_with_sql_plan_and_cost(client: httpx.Asy
     parts = [{part["name"]: part for part in step["part"]} for step in steps]
     assert [part["purpose"]["valueString"] for part in parts] == [
         "sets of parameters with values",
-        "walk of 300 rows",
+        f"walk of {SHORT_WALK} rows",
     ]
     for part in parts:
         assert part["sql"]["valueString"].startswith("select ")

@@ -120,7 +120,7 @@ async def test_what_is_frequent_is_found_by_a_short_walk(
     at: Settling, search: str, used: set[str]
 ) -> None:
     plans = await plans_of(at, search)
-    walk = plans.pop("walk of 300 rows")
+    walk = plans.pop(f"walk of {execute.SHORT_WALK} rows")
     assert plans.keys() <= {"units of the vocabulary", "ends of a chain"}
     assert used & indexes(walk), walk
     assert "Seq Scan" not in walk
