@@ -149,11 +149,22 @@ async def test_a_value_is_never_more_than_a_value(
         refusal_of(answer, 400)
 
 
+PLACES = (
+    "{}=x",
+    "organization.{}=x",
+    "name:{}=x",
+    "_has:Observation:patient:{}=x",
+    "_has:{}:patient:code=x",
+    "_sort={}",
+    "_sort=-{},family",
+    "_filter={} eq x",
+)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_name_is_never_more_than_a_name(client: httpx.AsyncClient, name: str) -> None:
-    for form in ("{}=x", "organization.{}=x", "name:{}=x", "_has:Observation:patient:{}=x",
-                 "_sort={}", "_sort=-{},family", "_filter={} eq x", "_has:{}:patient:code=x"):  # fmt: skip
-        search = form.replace("{}", quote(name, safe=""))
+    for place in PLACES:
+        search = place.replace("{}", quote(name, safe=""))
         refusal_of(await client.get(f"Patient?{search}"), 400)
     refusal_of(await client.get(f"?_type={quote(name, safe='')}"), 400)
 
