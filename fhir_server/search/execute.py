@@ -20,7 +20,7 @@ from fhir_server.search.sql import Writer
 from fhir_server.search.statistics import Density
 from fhir_server.storage.resources import Stored
 
-SHORT_WALK = 100
+SHORT_WALK = 300
 LONG_WALK = 6_000
 # Matches in a short walk from which a long one is likely to fill a page.
 PROMISING = 2
@@ -144,21 +144,27 @@ class _Search:
         if self.condition == ALWAYS:
             return _Rows(await self._all(wanted, after))
         first = sources.segments(self.types, self.order, after)[0]
-        density = self.at.common.density(self.condition)
-        if density is not Density.RARE:
-            found = await self._step(first, wanted, SHORT_WALK)
-            # Of several frequent conditions together nothing is known.
-            alone = density is Density.FREQUENT and not isinstance(self.condition, AllOf)
-            promising = alone or len(found) >= PROMISING
-            if promising and len(found) < wanted:
-                found = await self._step(first, wanted, LONG_WALK)
-            if len(found) == wanted:
-                return _Rows(found)
+        found = await self._walked(first, wanted)
+        if len(found) == wanted:
+            return _Rows(found)
         gathered = await self._gather(wanted, after, MOST_GATHERED)
         if gathered.complete:
             return gathered
         found = await self._step(first, wanted, LONG_WALK)
         return _Rows(found) if len(found) == wanted else await self._gather(wanted, after, None)
+
+    async def _walked(self, first: Source, wanted: int) -> list[tuple[Any, ...]]:
+        """What a walk finds, as long as it promises to fill the page."""
+        density = self.at.common.density(self.condition)
+        if density is Density.RARE:
+            return []
+        # Of several frequent conditions together nothing is known.
+        frequent = density is Density.FREQUENT and not isinstance(self.condition, AllOf)
+        if not frequent:
+            found = await self._step(first, wanted, SHORT_WALK)
+            if not PROMISING <= len(found) < wanted:
+                return found
+        return await self._step(first, wanted, LONG_WALK)
 
     async def _all(self, wanted: int, after: Position | None) -> list[tuple[Any, ...]]:
         """The rows of a page that everything is on: a walk a little longer than the page."""

@@ -120,7 +120,8 @@ async def test_what_is_frequent_is_found_by_a_short_walk(
     at: Settling, search: str, used: set[str]
 ) -> None:
     plans = await plans_of(at, search)
-    walk = plans.pop(f"walk of {execute.SHORT_WALK} rows")
+    walks = [plans.pop(name) for name in list(plans) if name.startswith("walk of")]
+    walk = walks[-1]
     assert plans.keys() <= {"units of the vocabulary", "ends of a chain"}
     assert used & indexes(walk), walk
     assert "Seq Scan" not in walk
@@ -152,6 +153,11 @@ async def test_what_is_rare_is_gathered_by_the_index_that_finds_it(
     assert "Seq Scan" not in gathering
     # All resources of the type are not read to be intersected with a few.
     assert "BitmapAnd" not in gathering, gathering
+
+
+async def test_what_is_known_to_be_frequent_is_walked_to_at_once(at: Settling) -> None:
+    (name,) = await plans_of(at, "Observation?code=dense")
+    assert name == f"walk of {execute.LONG_WALK} rows"
 
 
 async def test_what_is_known_to_be_rare_is_gathered_at_once(at: Settling) -> None:
