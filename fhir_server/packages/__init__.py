@@ -1,0 +1,6 @@
+"""Implementation guides as they are published: FHIR packages of npm."""
+
+from fhir_server.packages.manifest import Manifest
+from fhir_server.packages.reader import Limits, Package, read
+
+__all__ = ["Limits", "Manifest", "Package", "read"]
