@@ -1,4 +1,4 @@
-"""What complete search needs: link targets, distinct texts, indexes that end in the row id, state."""
+"""What complete search needs: link targets, distinct texts, ordered indexes, states, secrets."""
 
 from alembic import op
 
