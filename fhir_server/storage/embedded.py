@@ -42,6 +42,8 @@ def _settings() -> str:
         "checkpoint_completion_target": "0.9",
         "random_page_cost": "1.1",
         "jit": "off",
+        # A table that was filled is looked at soon: until then searches are planned blindly.
+        "autovacuum_naptime": "15s",
         # Without DETAIL and CONTEXT, which quote the rows of a failed statement.
         "log_error_verbosity": "terse",
     }

@@ -23,6 +23,12 @@ create index number_value_ordered on number_value (parameter, unit, low, rid) in
 create index number_value_spread on number_value (parameter, unit, high) where low < high;
 create index date_value_long on date_value (parameter, high) where high - low > 90000000000;
 
+-- A plan is as good as what is known, and PostgreSQL looks again only when a tenth has changed.
+alter table resource set (autovacuum_analyze_scale_factor = 0.02);
+alter table string_value set (autovacuum_analyze_scale_factor = 0.02);
+alter table date_value set (autovacuum_analyze_scale_factor = 0.02);
+alter table number_value set (autovacuum_analyze_scale_factor = 0.02);
+
 create table vocabulary (
     parameter bigint not null,
     value text collate "C" not null
