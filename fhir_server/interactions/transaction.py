@@ -7,75 +7,27 @@ take a few statements, however many entries there are.
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.fhir_json import decode
-from fhir_server.indexing.changes import ParameterRefused
 from fhir_server.interactions.conditional import Condition, matches, one_match
 from fhir_server.interactions.engine import Engine
-from fhir_server.interactions.entries import WRITES, Entry, answer, fill, read_entry
-from fhir_server.interactions.patch import METHOD, current_to_patch, no_match, patched
+from fhir_server.interactions.entries import answer, fill, read_entry
+from fhir_server.interactions.patch import current_to_patch, no_match, patched
 from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
-from fhir_server.interactions.result import Result
-from fhir_server.interactions.routing import InteractionDefinition
+from fhir_server.interactions.transaction_steps import TURN, Current, Step, placed
+from fhir_server.interactions.transaction_writes import write
 from fhir_server.interactions.update import (
     check_id,
-    check_preconditions,
-    check_untaken,
     target_id,
 )
 from fhir_server.interactions.writing import (
     check,
-    deletion,
-    first_version,
-    next_version,
-    result_of,
-    store_many,
-    unchanged,
 )
-from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal, Unavailable
+from fhir_server.outcome import Invalid, Issue, NotFound, Refusal, Unavailable
 from fhir_server.storage import resources
-from fhir_server.storage.resources import Stored, Written
 from fhir_server.storage.store import Connection
-from fhir_server.validation.structure import Checked
-
-# Versions by type and id.
-_Current = dict[tuple[str, str], Stored]
-
-# After this many entries other requests of the process get their turn.
-_TURN = 50
-
-
-@dataclass(slots=True)
-class _Step:
-    """One entry on its way: what it asks for, then what it means, then what came of it."""
-
-    entry: Entry
-    definition: InteractionDefinition
-    request: Request
-    checked: Checked | None = None
-    condition: Condition | None = None
-    id: str = ""
-    exists: bool = False  # what the condition asks for
-    result: Result | None = None
-
-    @property
-    def writes(self) -> bool:
-        """Whether it makes a version, rather than only reading or finding what exists."""
-        if self.entry.method == "POST":
-            return self.checked is not None and not self.exists
-        return self.entry.method in WRITES and bool(self.id)
-
-
-@dataclass(slots=True)
-class _Plan:
-    """The versions to be written."""
-
-    created: list[Written] = field(default_factory=list)
-    replaced: list[tuple[Written, int]] = field(default_factory=list)
 
 
 async def transaction(
@@ -94,7 +46,7 @@ async def transaction(
         await _settle_references(engine, ctx, connection, steps)
         # Only now, after waiting for locks, so that versions appear soon after their time.
         ctx = ctx.at_once()
-        await _write(engine, ctx, connection, steps, current)
+        await write(engine, ctx, connection, steps, current)
         await _read(engine.within(connection), ctx, steps)
     answers = []
     for step in sorted(steps, key=lambda step: step.entry.index):
@@ -105,20 +57,20 @@ async def transaction(
 
 async def _read_steps(
     engine: Engine, ctx: Context, outer: Request, raw_entries: Sequence[dict[str, Any]]
-) -> list[_Step]:
+) -> list[Step]:
     """Understand and check every entry. Raises `Invalid` with everything wrong in any of them."""
-    steps: list[_Step] = []
+    steps: list[Step] = []
     issues: list[Issue] = []
     status = 400
     for index, raw_entry in enumerate(raw_entries):
-        if index % _TURN == _TURN - 1:
+        if index % TURN == TURN - 1:
             await asyncio.sleep(0)
         try:
             steps.append(_read_step(engine, ctx, outer, index, raw_entry))
         except Unavailable:
             raise
         except Refusal as refusal:
-            issues.extend(_placed(refusal, index))
+            issues.extend(placed(refusal, index))
             status = max(status, refusal.status) if len(raw_entries) == 1 else 400
     urls = Counter(step.entry.full_url for step in steps if step.entry.full_url)
     for full_url, times in urls.items():
@@ -130,28 +82,13 @@ async def _read_steps(
     return steps
 
 
-def _placed(refusal: Refusal, index: int) -> list[Issue]:
-    """A refusal's issues, located below the entry's resource."""
-    place = f"Bundle.entry[{index}]"
-    placed = []
-    for issue in refusal.issues:
-        if issue.expression.startswith("Bundle.entry["):
-            placed.append(issue)
-        else:
-            element = issue.expression.partition(".")[2]
-            path = f"{place}.resource" + (f".{element}" if element else "")
-            located = Issue(issue.code, issue.diagnostics, path if issue.expression else place)
-            placed.append(located)
-    return placed
-
-
 def _read_step(
     engine: Engine, ctx: Context, outer: Request, index: int, raw_entry: dict[str, Any]
-) -> _Step:
+) -> Step:
     entry = read_entry(ctx, index, raw_entry)
     definition, request = engine.router.route(entry.method, entry.segments)
     fill(request, entry, outer.prefer)
-    step = _Step(entry, definition, request)
+    step = Step(entry, definition, request)
     if definition.name not in _STARTS:
         if entry.method not in ("GET", "HEAD"):
             text = f"{entry.method} {entry.request['url']} is not possible in a transaction"
@@ -163,7 +100,7 @@ def _read_step(
     return step
 
 
-def _start_create(engine: Engine, ctx: Context, step: _Step) -> None:
+def _start_create(engine: Engine, ctx: Context, step: Step) -> None:
     if step.request.if_none_exist is not None:
         step.condition = Condition.of_text(
             engine, ctx, step.request.type, step.request.if_none_exist
@@ -171,7 +108,7 @@ def _start_create(engine: Engine, ctx: Context, step: _Step) -> None:
     step.id = ctx.new_id()
 
 
-def _start_update(engine: Engine, ctx: Context, step: _Step) -> None:
+def _start_update(engine: Engine, ctx: Context, step: Step) -> None:
     check_id(step.request.id)
     step.id = step.request.id
     given = step.entry.resource.get("id")
@@ -180,11 +117,11 @@ def _start_update(engine: Engine, ctx: Context, step: _Step) -> None:
         raise Invalid(Issue("invalid", text, f"{step.entry.place}.resource.id"))
 
 
-def _start_with_id(engine: Engine, ctx: Context, step: _Step) -> None:
+def _start_with_id(engine: Engine, ctx: Context, step: Step) -> None:
     step.id = step.request.id
 
 
-def _start_conditional(engine: Engine, ctx: Context, step: _Step) -> None:
+def _start_conditional(engine: Engine, ctx: Context, step: Step) -> None:
     step.condition = Condition(engine, ctx, step.request.type, step.request.query)
 
 
@@ -201,7 +138,7 @@ _STARTS = {
 
 
 async def _resolve_conditions(
-    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[_Step]
+    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[Step]
 ) -> None:
     """Find what each condition means, holding its lock so that no other writer decides too."""
     waiting = [(step, step.condition) for step in steps if step.condition is not None]
@@ -217,7 +154,7 @@ async def _resolve_conditions(
             step.exists = match is not None
             step.entry.resource["id"] = step.id
         elif step.entry.method == "PATCH" and match is None:
-            raise NotFound(_placed(no_match(condition), step.entry.index))
+            raise NotFound(placed(no_match(condition), step.entry.index))
         elif step.entry.method in ("DELETE", "PATCH"):
             step.id = match or ""
         elif match is not None:
@@ -225,9 +162,9 @@ async def _resolve_conditions(
         step.request.id = step.id
 
 
-def _check_overlap(steps: Sequence[_Step]) -> None:
+def _check_overlap(steps: Sequence[Step]) -> None:
     """Raises `Invalid` when two entries mean one identity, so that their order would matter."""
-    seen: dict[str, _Step] = {}
+    seen: dict[str, Step] = {}
     issues = []
     for step in steps:
         names = []
@@ -249,14 +186,14 @@ def _check_overlap(steps: Sequence[_Step]) -> None:
         raise Invalid(issues)
 
 
-def _overlap(first: _Step, second: _Step, name: str) -> Issue:
+def _overlap(first: Step, second: Step, name: str) -> Issue:
     text = f"Entries {first.entry.index} and {second.entry.index} both mean {name}"
     return Issue("duplicate", text, second.entry.place)
 
 
 async def _lock_current(
-    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[_Step]
-) -> _Current:
+    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[Step]
+) -> Current:
     """The current version of everything that is changed, which nobody else changes from now on."""
     known = [
         (step.request.type, step.id)
@@ -266,22 +203,22 @@ async def _lock_current(
     return await resources.lock_current(connection, engine.statements(ctx), known)
 
 
-async def _apply_patches(engine: Engine, steps: Sequence[_Step], current: _Current) -> None:
+async def _apply_patches(engine: Engine, steps: Sequence[Step], current: Current) -> None:
     """Replace each patch by what it makes of its target, which is then written as an update is."""
     patching = [step for step in steps if step.request.patch is not None]
     for number, step in enumerate(patching):
-        if number % _TURN == _TURN - 1:
+        if number % TURN == TURN - 1:
             await asyncio.sleep(0)
         try:
             old = current_to_patch(step.request, current.get((step.request.type, step.id)))
             step.entry.resource, step.checked = patched(engine, step.request, old)
         except Refusal as refusal:
-            issues = _placed(refusal, step.entry.index)
+            issues = placed(refusal, step.entry.index)
             raise Refusal(issues, status=refusal.status, headers=refusal.headers) from refusal
 
 
 async def _settle_references(
-    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[_Step]
+    engine: Engine, ctx: Context, connection: Connection, steps: Sequence[Step]
 ) -> None:
     """Replace references to entries, and conditional ones, by what they become."""
     targets = Targets(ctx.base_url)
@@ -301,104 +238,12 @@ async def _settle_references(
     await settle_conditional(engine, ctx, connection, references)
 
 
-async def _write(
-    engine: Engine,
-    ctx: Context,
-    connection: Connection,
-    steps: Sequence[_Step],
-    current: _Current,
-) -> None:
-    """Store what the entries ask for: deletes, creates and updates, each identity once."""
-    plan = _Plan()
-    writing = [step for step in steps if step.entry.method in WRITES]
-    rids = iter(await engine.store.row_ids(connection, ctx.tenant, len(writing)))
-    for number, step in enumerate(writing):
-        if number % _TURN == _TURN - 1:
-            await asyncio.sleep(0)
-        old = current.get((step.request.type, step.id))
-        step.result = _PLANS[step.entry.method](engine, ctx, plan, step, old, next(rids))
-    try:
-        stored = await store_many(engine, ctx, connection, plan.created, plan.replaced)
-    except ParameterRefused as refusal:
-        raise _at_its_entry(refusal, writing) from refusal
-    if not stored:
-        raise Conflict(Issue("transient", "Another writer was faster; try again"))
-
-
-def _at_its_entry(refusal: ParameterRefused, steps: Sequence[_Step]) -> Refusal:
-    for step in steps:
-        if f"{step.request.type}/{step.id}" == refusal.source:
-            return Refusal(_placed(refusal, step.entry.index), status=refusal.status)
-    return refusal
-
-
-def _plan_create(
-    engine: Engine, ctx: Context, plan: _Plan, step: _Step, old: Stored | None, rid: int
-) -> Result:
-    if step.exists:
-        if old is None or old.content is None:
-            raise Conflict(Issue("transient", f"{step.request.type}/{step.id} was just deleted"))
-        return result_of(old, 200, created=True)
-    row = first_version(engine, ctx, step.entry.resource, step.id, rid, "POST")
-    plan.created.append(row)
-    return result_of(row, 201, created=True)
-
-
-def _plan_update(
-    engine: Engine, ctx: Context, plan: _Plan, step: _Step, old: Stored | None, rid: int
-) -> Result:
-    check_preconditions(step.request, old)
-    if step.condition is not None and not step.exists:
-        check_untaken(step.condition, step.id, old)
-    resource = step.entry.resource
-    if old is None:
-        row = first_version(engine, ctx, resource, step.id, rid, "PUT")
-        plan.created.append(row)
-        return result_of(row, 201, created=True)
-    if old.content is not None and unchanged(resource, decode(old.content)):
-        return result_of(old, 200, created=True)
-    row = next_version(engine, ctx, resource, old, "PUT")
-    plan.replaced.append((row, old.version))
-    return result_of(row, 200 if old.content is not None else 201, created=True)
-
-
-def _plan_patch(
-    engine: Engine, ctx: Context, plan: _Plan, step: _Step, old: Stored | None, rid: int
-) -> Result:
-    assert old is not None
-    resource = step.entry.resource
-    if unchanged(resource, decode(old.content or b"")):
-        return result_of(old, 200)
-    row = next_version(engine, ctx, resource, old, METHOD)
-    plan.replaced.append((row, old.version))
-    return result_of(row, 200, created=True)
-
-
-def _plan_delete(
-    engine: Engine, ctx: Context, plan: _Plan, step: _Step, old: Stored | None, rid: int
-) -> Result:
-    check_preconditions(step.request, old)
-    if old is None or old.content is None:
-        return Result(204)
-    row = deletion(engine, ctx, old)
-    plan.replaced.append((row, old.version))
-    return Result(204, type=row.type, id=row.id, version=row.version)
-
-
-_PLANS = {
-    "POST": _plan_create,
-    "PUT": _plan_update,
-    "PATCH": _plan_patch,
-    "DELETE": _plan_delete,
-}
-
-
-async def _read(engine: Engine, ctx: Context, steps: Sequence[_Step]) -> None:
+async def _read(engine: Engine, ctx: Context, steps: Sequence[Step]) -> None:
     """Carry out what only reads, after everything is written."""
     for step in steps:
         if step.result is None:
             try:
                 step.result = await step.definition.handler(engine, ctx, step.request)
             except Refusal as refusal:
-                issues = _placed(refusal, step.entry.index)
+                issues = placed(refusal, step.entry.index)
                 raise Refusal(issues, status=refusal.status) from refusal
