@@ -22,9 +22,11 @@ from fhir_server.search.conditions import (
     indexed,
 )
 from fhir_server.search.statistics import CommonKeys, Density
+from fhir_server.storage.resources import array
 
 # Above this, comparing two arrays item by item costs more than hashing one of them.
 _FEW_KEYS = 16
+_MANY_KEYS = 50
 
 
 @dataclass(slots=True)
@@ -92,7 +94,14 @@ class Writer:
             self.values.append(keys[0])
             text = f"{row}.keys @> array[%s]::bigint[]"
             return text if self.gathering else f"({text}) is true"
-        self.values.append(list(keys))
+        self.values.append(array(keys))
+        if self.gathering and len(keys) > _MANY_KEYS:
+            # With many keys that are all frequent, one scan for all of them goes quadratic.
+            return (
+                f"{row}.rid in (select found.rid from unnest(%s::bigint[]) wanted (key), "
+                "lateral (select k.rid from {s}.resource k where k.keys @> array[wanted.key] "
+                "offset 0) found)"
+            )
         if self.gathering:
             return f"{row}.keys && %s::bigint[]"
         if len(keys) <= _FEW_KEYS:
