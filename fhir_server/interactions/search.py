@@ -149,10 +149,9 @@ async def _page(at: Settling, asked: _Asked) -> Page:
         )
         if asked.position is None and not page.more:
             page.total = len(page.matches)
-    if asked.counting or (page.total is None and asked.total == "accurate"):
-        page.total = await execute.count(at, asked.query)
-    elif page.total is None and asked.total == "estimate":
-        page.total = await execute.estimate(at, asked.query)
+    if page.total is None and (asked.counting or asked.total in ("accurate", "estimate")):
+        counted = execute.estimate if asked.total == "estimate" else execute.count
+        page.total = await counted(at, asked.query)
     return page
 
 
