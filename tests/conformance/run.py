@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.conformance import (
@@ -18,6 +19,7 @@ from tests.conformance import (
     patches,
     score,
     search_index,
+    searches,
     synthea,
     xml_examples,
 )
@@ -44,7 +46,9 @@ def scores(suites: Path) -> list[score.Score]:
             base_url = server.base_url
             # Synthea first: its counts are then the server's whole content.
             found = _timed("synthea", lambda: synthea.run(base_url, suites / "synthea", workplace))
+            since = datetime.now(UTC)
             found += _timed("official examples", lambda: examples.run(base_url, package))
+            found += _timed("searches", lambda: searches.run(base_url, package, since))
             found += _timed("patches", lambda: patches.run(base_url, suites))
         found += _timed("XML", lambda: xml_examples.run(package))
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))
