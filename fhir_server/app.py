@@ -20,6 +20,7 @@ from fhir_server.interactions.engine import Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
+from fhir_server.operations.registry import operation_routes
 from fhir_server.packaged import folder
 from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
@@ -63,7 +64,7 @@ def build(settings: Settings, database_url: str) -> Application:
             settings.max_page_size,
             settings.max_included_resources,
         ),
-        router=Router(INTERACTIONS, facts.resource_types),
+        router=Router((*INTERACTIONS, *operation_routes(facts)), facts.resource_types),
         terminology=Terminology(StoredAndShipped()),
     )
     http = HttpSettings(

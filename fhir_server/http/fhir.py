@@ -193,7 +193,7 @@ class _Exchange:
         if not definition.body:
             return
         content_type = self._headers.get("content-type")
-        if definition.body == "resource":
+        if definition.body == "resource" or (definition.body == "parameters" and content_type):
             media_type = check_content_type(content_type, "resource")
         elif definition.body == "patch":
             media_type = check_patch_type(content_type)
@@ -205,6 +205,10 @@ class _Exchange:
             if body:
                 check_content_type(content_type, "form")
                 self._read_form(request, body)
+        elif definition.body == "parameters" and not body:
+            return
+        elif definition.body == "parameters" and not content_type:
+            check_content_type(None, "resource")
         elif not body:
             text = f"The request has no body; expected a {definition.body}"
             raise Invalid(Issue("required", text))

@@ -6,11 +6,13 @@ from fhir_server import __version__
 from fhir_server.http.negotiation import FHIR_JSON, FHIR_XML, FORM
 from fhir_server.interactions.routing import InteractionDefinition, Router
 from fhir_server.patch import PATCH_FORMATS
+from fhir_server.validation.primitives import CHECKS
 
 _RESOURCE: dict[str, dict[str, Any]] = {FHIR_JSON: {"type": "object"}, FHIR_XML: {"type": "string"}}
 _ANSWER = {name: {"schema": schema} for name, schema in _RESOURCE.items()}
 _BODIES: dict[str, dict[str, dict[str, Any]]] = {
     "resource": _RESOURCE,
+    "parameters": _RESOURCE,
     "form": {FORM: {"type": "object"}},
     "patch": {item.media_types[0]: {} for item in PATCH_FORMATS},
 }
@@ -51,15 +53,36 @@ def _operation(item: InteractionDefinition, resource_types: frozenset[str]) -> d
             _parameter(name, text, resource_types)
             for mark, (name, text) in _PARAMETERS.items()
             if mark in item.path
-        ],
+        ]
+        + _in_query(item),
         "responses": {
             "default": {"description": "A resource, or an OperationOutcome", "content": _ANSWER}
         },
     }
     if item.body:
         content = {media: {"schema": schema} for media, schema in _BODIES[item.body].items()}
-        operation["requestBody"] = {"required": item.body != "form", "content": content}
+        required = item.body not in ("form", "parameters")
+        operation["requestBody"] = {"required": required, "content": content}
     return operation
+
+
+def _in_query(item: InteractionDefinition) -> list[dict[str, Any]]:
+    """The parameters of an operation that a URL can hold."""
+    if item.operation is None or item.method != "GET":
+        return []
+    return [
+        {
+            "name": parameter.name,
+            "in": "query",
+            "required": parameter.min > 0,
+            "schema": {"type": "string"} if parameter.max == 1 else _SEVERAL,
+        }
+        for parameter in item.operation.parameters
+        if parameter.use == "in" and parameter.type in CHECKS
+    ]
+
+
+_SEVERAL = {"type": "array", "items": {"type": "string"}}
 
 
 def _parameter(name: str, text: str, resource_types: frozenset[str]) -> dict[str, Any]:

@@ -57,10 +57,12 @@ def _statement(
                 "documentation": f"Dates and times without a zone are taken to be in {zone}.",
                 "resource": [
                     _resource(parameters, type_, unready, codes["instance"] + codes["type"])
+                    | _operations(engine, type_)
                     for type_ in sorted(engine.definitions.resource_types)
                 ],
                 "interaction": [{"code": code} for code in codes["system"]],
                 "searchParam": _search_parameters(parameters, "Resource", unready),
+                **_operations(engine, ""),
             }
         ],
     }
@@ -84,6 +86,19 @@ def _resource(
         "referencePolicy": ["literal", "logical"],
         "searchParam": _search_parameters(parameters, type_, unready),
     }
+
+
+def _operations(engine: Engine, type_: str) -> dict[str, Any]:
+    """The operations on a type, or on the system if that is empty."""
+    owners = (f"{type_}/", "[type]/") if type_ else ("$",)
+    found = {
+        item.operation.code: item.operation.url
+        for item in engine.router.interactions
+        if item.operation is not None and item.path.startswith(owners)
+    }
+    if not found:
+        return {}
+    return {"operation": [{"name": code, "definition": url} for code, url in sorted(found.items())]}
 
 
 def _search_parameters(

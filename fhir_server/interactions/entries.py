@@ -105,7 +105,8 @@ def read_entry(ctx: Context, index: int, entry: dict[str, Any]) -> Entry:
         text = f"The method {method} is not supported in a Bundle; expected {', '.join(METHODS)}"
         raise Invalid(Issue("not-supported", text, f"{place}.request.method"))
     resource = entry.get("resource")
-    if method in ("POST", "PUT", "PATCH") and resource is None and not path.endswith("_search"):
+    needs_none = segments and (segments[-1] == "_search" or segments[-1].startswith("$"))
+    if method in ("POST", "PUT", "PATCH") and resource is None and not needs_none:
         raise Invalid(Issue("required", f"A {method} needs a resource", f"{place}.resource"))
     return Entry(index, entry.get("fullUrl", ""), method, segments, request, resource)
 

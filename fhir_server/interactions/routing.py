@@ -9,6 +9,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.outcome import Issue, NotFound, Refusal
+from fhir_server.spec.model import OperationDefinitionFacts
 
 # The first argument is the Engine, which holds the router and so cannot be named here.
 Handler = Callable[[Any, Context, Request], Awaitable[Result]]
@@ -22,9 +23,11 @@ class InteractionDefinition:
     second way to call one, such as a search by POST.
     level: `instance`, `type` or `system`.
     path: below the base URL; `[type]`, `[id]` and `[vid]` stand for any.
-    body: what is sent: a resource (`resource`), a patch (`patch`), a form (`form`), or nothing
-        (`""`).
+    body: what is sent: a resource (`resource`), a patch (`patch`), a form (`form`), a resource or
+        nothing (`parameters`), or nothing (`""`).
     summary: one line for people.
+    operation: what R4 says of it, if it is an operation.
+    reads: whether it changes nothing although it is called by POST.
     """
 
     name: str
@@ -35,6 +38,8 @@ class InteractionDefinition:
     handler: Handler
     body: str
     summary: str
+    operation: OperationDefinitionFacts | None = None
+    reads: bool = False
 
 
 _FIXED = frozenset({"metadata", "_history", "_search"})
@@ -84,21 +89,23 @@ class Router:
         if first in _FIXED or first in self._methods:
             return "/".join(segments), request
         if first.startswith("$"):
-            raise _unknown_operation(first, "the system")
+            raise self._unknown_operation(first, "", [])
         if first not in self._types:
             raise self._unknown_type(first)
         request.type = first
         if not rest or rest[0] in _FIXED:
             return "/".join(["[type]", *rest]), request
         if rest[0].startswith("$"):
-            raise _unknown_operation(rest[0], first)
+            return self._operation(first, [], "/".join(rest)), request
         request.id = rest[0]
         pattern = ["[type]", "[id]", *rest[1:]]
-        if len(rest) == 3 and rest[1] == "_history":
+        if 3 <= len(rest) <= 4 and rest[1] == "_history":
             request.version = rest[2]
             pattern[3] = "[vid]"
+            if rest[-1].startswith("$"):
+                return self._operation(first, pattern[1:4], rest[-1]), request
         elif len(rest) == 2 and rest[1].startswith("$"):
-            raise _unknown_operation(rest[1], first)
+            return self._operation(first, ["[id]"], rest[1]), request
         elif len(rest) >= 2 and (rest[1] == "*" or rest[1] in self._types):
             request.compartment = (first, rest[0])
             request.type, request.id = "" if rest[1] == "*" else rest[1], ""
@@ -110,6 +117,22 @@ class Router:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         return NotFound(Issue("not-supported", f"{name!r} is no resource type of R4{hint}"))
 
+    def _operation(self, type_: str, place: list[str], name: str) -> str:
+        """The path of an operation: that of its own type before that of all types."""
+        for owner in (type_, "[type]"):
+            path = "/".join([owner, *place, name])
+            if path in self._methods:
+                return path
+        raise self._unknown_operation(name, type_, place)
 
-def _unknown_operation(name: str, place: str) -> NotFound:
-    return NotFound(Issue("not-supported", f"There is no operation {name} on {place}"))
+    def _unknown_operation(self, name: str, type_: str, place: list[str]) -> NotFound:
+        owners = [[type_], ["[type]"]] if type_ else [[]]
+        starts = {"/".join([*owner, *place, "$"]) for owner in owners}
+        paths = [path for path in self._methods if "$" in path]
+        here = [path[path.index("$") :] for path in paths if path[: path.index("$") + 1] in starts]
+        there = [path for path in paths if path[path.index("$") :] == name and "[vid]" not in path]
+        text = f"There is no operation {name} on {'/'.join([type_, *place]) or 'the system'}"
+        if there:
+            text += f"; it is at {', '.join(there)}"
+        text += f"; those here: {', '.join(sorted(here)) or 'none'}"
+        return NotFound(Issue("not-supported", text))

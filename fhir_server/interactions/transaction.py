@@ -90,7 +90,7 @@ def _read_step(
     fill(request, entry, outer.prefer)
     step = Step(entry, definition, request)
     if definition.name not in _STARTS:
-        if entry.method not in ("GET", "HEAD"):
+        if entry.method not in ("GET", "HEAD") and not definition.reads:
             text = f"{entry.method} {entry.request['url']} is not possible in a transaction"
             raise Invalid(Issue("not-supported", text, f"{entry.place}.request"))
         return step

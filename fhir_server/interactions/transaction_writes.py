@@ -43,7 +43,7 @@ async def write(
 ) -> None:
     """Store what the entries ask for: deletes, creates and updates, each identity once."""
     plan = _Plan()
-    writing = [step for step in steps if step.entry.method in WRITES]
+    writing = [step for step in steps if step.entry.method in WRITES and not step.definition.reads]
     rids = iter(await engine.store.row_ids(connection, ctx.tenant, len(writing)))
     for number, step in enumerate(writing):
         if number % TURN == TURN - 1:

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fhir_server.http import pages
 from fhir_server.interactions.registry import INTERACTIONS
+from fhir_server.operations.registry import operation_routes
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from tests.answers import refusal_of
@@ -103,14 +104,15 @@ async def test_openapi_is_the_registry(client: httpx.AsyncClient) -> None:
         for path, operations in document["paths"].items()
         for method in operations
     }
-    registered = {(item.method, f"/fhir/{item.path}".rstrip("/")) for item in INTERACTIONS}
+    interactions = (*INTERACTIONS, *operation_routes(definitions()))
+    registered = {(item.method, f"/fhir/{item.path}".rstrip("/")) for item in interactions}
     assert described == registered
     names = [
         operation["operationId"]
         for operations in document["paths"].values()
         for operation in operations.values()
     ]
-    assert sorted(names) == sorted(item.name for item in INTERACTIONS)
+    assert sorted(names) == sorted(item.name for item in interactions)
     (type_, _) = document["paths"]["/fhir/[type]/[id]".replace("[", "{").replace("]", "}")]["get"][
         "parameters"
     ]

@@ -51,7 +51,7 @@ async def test_what_cannot_be_stored_is_no_type(client: httpx.AsyncClient, name:
     refusal_of(await client.post(name, json={"resourceType": name}), 404, "not-supported")
 
 
-@pytest.mark.parametrize("path", ["$export", "Patient/$match", "Patient/a/$everything"])
+@pytest.mark.parametrize("path", ["$export", "Patient/$match", "Patient/a/$nothing"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_operation_is_named(
     client: httpx.AsyncClient, method: str, path: str

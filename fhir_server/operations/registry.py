@@ -1,0 +1,13 @@
+"""Every operation this server has, as data: routing, capabilities and OpenAPI walk its routes."""
+
+from fhir_server.interactions.routing import InteractionDefinition
+from fhir_server.operations.convert import CONVERT
+from fhir_server.operations.operation import Operation, routes
+from fhir_server.spec import Definitions
+
+OPERATIONS: tuple[Operation, ...] = (CONVERT,)
+
+
+def operation_routes(definitions: Definitions) -> tuple[InteractionDefinition, ...]:
+    """Every method and path that calls an operation."""
+    return tuple(route for item in OPERATIONS for route in routes(item, definitions))
