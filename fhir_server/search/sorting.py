@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fhir_server.search.conditions import PredicateError
 from fhir_server.search.jsonpath import jsonpaths
-from fhir_server.search.parameters import SearchParameter
+from fhir_server.search.parameters import ANY_TYPE, SearchParameter
 
 MOST_KEYS = 8
 
@@ -27,6 +27,7 @@ class SortKey:
     measured: its values have units, and are compared in the base units of UCUM.
     table: of ordered values, with `parameter`; or `column`, of the resource; or `paths`, JSON
     paths into the content, for what has no ordered values.
+    shared: resources of all types have such values.
     """
 
     code: str
@@ -37,6 +38,7 @@ class SortKey:
     tie: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     measured: bool = False
+    shared: bool = False
 
     @property
     def walkable(self) -> bool:
@@ -50,9 +52,15 @@ def sort_key(parameter: SearchParameter, descending: bool) -> SortKey:
         return SortKey(parameter.code, descending, column=COLUMNS[parameter.code])
     if parameter.type in TABLES:
         table, column, tie = TABLES[parameter.type]
-        measured = parameter.type == "quantity"
         return SortKey(
-            parameter.code, descending, table, parameter.hash, column, tie, measured=measured
+            parameter.code,
+            descending,
+            table,
+            parameter.hash,
+            column,
+            tie,
+            measured=parameter.type == "quantity",
+            shared=parameter.resource_type == ANY_TYPE,
         )
     paths = () if parameter.type == "special" else jsonpaths(parameter)
     if not paths:

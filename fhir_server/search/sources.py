@@ -99,14 +99,20 @@ def by_column(types: tuple[str, ...], order: Order, after: Position | None) -> S
     return Source(text, values, f"w.k0 {word}, w.rid {word}")
 
 
-def by_value(order: Order, after: Position | None) -> Source:
-    """The resources with a value of a parameter, by the value that comes first."""
+def by_value(types: tuple[str, ...], order: Order, after: Position | None) -> Source:
+    """The resources with a value of a parameter, by the value that comes first.
+
+    types: matters where resources of all types have such values.
+    """
     (key,) = order.keys
     word, compare = direction(key.descending, order.backwards)
     values: list[Any] = [key.parameter]
     where = "v.parameter = %s"
     if key.table == "number_value":
         where += " and v.unit = 0"
+    if key.shared and types:
+        where += " and v.rid in (select rid from {s}.resource where type = any(%s::text[]))"
+        values.append(list(types))
     if after is not None:
         where += f" and (v.{key.column}, v.rid) {compare} (%s, %s)"
         values += after
@@ -153,13 +159,13 @@ def segments(types: tuple[str, ...], order: Order, after: Position | None) -> li
     among_the_last = after is not None and after[0] is None
     if order.backwards:
         if among_the_last:
-            return [without_value(types, order, after), by_value(order, None)]
+            return [without_value(types, order, after), by_value(types, order, None)]
         if after is not None:
-            return [by_value(order, after)]
-        return [without_value(types, order, None), by_value(order, None)]
+            return [by_value(types, order, after)]
+        return [without_value(types, order, None), by_value(types, order, None)]
     if among_the_last:
         return [without_value(types, order, after)]
-    return [by_value(order, after), without_value(types, order, None)]
+    return [by_value(types, order, after), without_value(types, order, None)]
 
 
 def carried(order: Order) -> str:
