@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.answers import diagnostics_of, ids_of, link_of, refusal_of, resource_of, resources_of
+from tests.answers import ids_of, link_of, refusal_of, resource_of, resources_of
 
 COUNT = 45
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -89,46 +89,6 @@ async def test_the_self_link_shows_what_was_applied_and_repeats_the_search(
     assert "_count=5" in again
     assert ids_of(resource_of(await client.get(again))) == ids_of(bundle)
     assert link_of(resource_of(await client.get(again)), "self") == again
-
-
-async def test_the_lenient_are_told_what_was_ignored(client: httpx.AsyncClient) -> None:
-    bundle = resource_of(
-        await client.get(
-            "Patient?nonsense=1&_id=p1&gender:near=x", headers={"Prefer": "handling=lenient"}
-        )
-    )
-    assert link_of(bundle, "self") == "http://test/fhir/Patient?_id=p1"
-    assert ids_of(bundle) == {"p1"}
-    assert bundle["total"] == 1
-    (entry,) = [entry for entry in bundle["entry"] if entry["search"]["mode"] == "outcome"]
-    told = diagnostics_of(entry["resource"], "not-supported")
-    assert "'nonsense'" in told
-    assert ":near" in told
-
-
-async def test_even_the_lenient_must_write_values_right(client: httpx.AsyncClient) -> None:
-    headers = {"Prefer": "handling=lenient"}
-    refusal_of(await client.get("Patient?birthdate=soon", headers=headers), 400)
-
-
-@pytest.mark.parametrize("path", ["Patient", ""])
-async def test_a_search_by_post_is_the_search_by_get(client: httpx.AsyncClient, path: str) -> None:
-    by_get = resource_of(await client.get(f"{path}?_id=p1,p2&_count=1"))
-    where = f"{path}/_search" if path else "_search"
-    for url, form in (
-        (where, "_id=p1,p2&_count=1"),
-        (f"{where}?_count=1", "_id=p1%2Cp2"),
-        (f"{where}?_id=p1,p2&_count=1", ""),
-    ):
-        by_post = resource_of(await client.post(url, content=form, headers=FORM))
-        assert ids_of(by_post) == ids_of(by_get)
-        following = link_of(by_post, "next")
-        assert following is not None
-        assert following == link_of(by_get, "next")
-
-
-async def test_a_search_by_post_takes_a_form_only(client: httpx.AsyncClient) -> None:
-    refusal_of(await client.post("Patient/_search", json={"_id": "p1"}), 415)
 
 
 async def test_a_format_asked_for_in_a_form_counts(client: httpx.AsyncClient) -> None:

@@ -167,3 +167,9 @@ def test_rows_of_a_composite_are_under_its_name_and_the_other_components() -> No
 def test_the_parameters_that_are_present_are_told_in_order() -> None:
     assert keys.presence_parameter("Patient") == "Patient|:present"
     assert keys.presence_text(["name", "_tag", "gender"]) == "_tag,gender,name"
+
+
+def test_a_star_is_a_code_and_not_any_code() -> None:
+    assert keys.token_in_system("urn:a", "*") != keys.token_system_only("urn:a")
+    assert keys.token_in_system("*", "a") != keys.token_any_system("a")
+    assert keys.token_system_only("*") != keys.token_any_system("*")
