@@ -8,6 +8,16 @@ _TAIL = re.compile(
 )
 
 
+class InContainer(dict[str, Any]):
+    """A contained resource, read where it stands: there `#id` means another contained one."""
+
+    __slots__ = ("container",)
+
+    def __init__(self, resource: dict[str, Any], container: Any) -> None:
+        super().__init__(resource)
+        self.container = container
+
+
 def target_type(reference: Any, resource: Any) -> str | None:
     """The type of the resource that `reference` points to, or None if its text does not say.
 
@@ -30,6 +40,8 @@ def _type_of_text(text: str, resource: Any) -> str | None:
 
 
 def _contained_type(identifier: str, resource: Any) -> str | None:
+    if isinstance(resource, InContainer):
+        resource = resource.container
     if not identifier:
         return _name(resource)
     for contained in resource.get("contained") or ():

@@ -27,7 +27,7 @@ from fhir_server.search import execute
 from fhir_server.search.conditions import ALWAYS, Condition
 from fhir_server.search.execute import Page
 from fhir_server.search.lookups import Row
-from fhir_server.search.query import Query, parse, parsed, shapes
+from fhir_server.search.query import BOTH, INSIDE, Query, parse, parsed, shapes
 from fhir_server.search.settle import Settling
 from fhir_server.search.sources import Position
 from fhir_server.storage.resources import Stored
@@ -116,7 +116,10 @@ def understood(engine: Engine, ctx: Context, request: Request) -> Query:
     index = engine.searchable(ctx)
     within: Condition = ALWAYS
     if request.compartment is not None:
-        within = membership(engine, ctx, request.compartment, request.type)
+        # What contains a resource belongs to the compartment, whatever its type.
+        contained = request.one("_contained") in (INSIDE, BOTH)
+        type_ = "" if contained else request.type
+        within = membership(engine, ctx, request.compartment, type_)
     return parse(
         index.parameters,
         request.type,

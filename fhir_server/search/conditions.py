@@ -53,12 +53,15 @@ class Ordered:
 class Column:
     """Something holds for its own columns: a constant text about `{r}`.
 
+    sql: `{place}` comes after each hash of a parameter of ordered values.
     few: it names the resources that are meant.
+    found: an index finds all that are meant, few or not.
     """
 
     sql: str
     values: tuple[Any, ...] = ()
     few: bool = False
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,15 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Contains:
+    """It contains a resource of a selection, of any type if that has none: `_contained`."""
+
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
 class Refers:
-    """It refers, by a parameter, to one of a selection: a chain.
+    """It refers, by a parameter, to one of a selection: a chain. That may be contained in it.
 
     by_url: the reference is a canonical, which names the target's url and not its id.
     """
@@ -180,7 +190,7 @@ class AnyOf:
 
 
 # What SQL can ask, and what has to be settled with the database or with terminology first.
-Settled: TypeAlias = Keys | Ordered | Column | Refers | ReferredBy | Not | AllOf | AnyOf
+Settled: TypeAlias = Keys | Ordered | Column | Contains | Refers | ReferredBy | Not | AllOf | AnyOf
 Condition: TypeAlias = Settled | Spoken | Absent | Measured | Concepts | Hierarchy
 
 ALWAYS = AllOf()
@@ -230,10 +240,10 @@ def _members(
 def indexed(condition: Condition) -> bool:
     """Whether an index finds all that meets a settled condition."""
     match condition:
-        case Keys() | Ordered() | Refers() | ReferredBy():
+        case Keys() | Ordered() | Contains() | Refers() | ReferredBy():
             return True
-        case Column(few=few):
-            return few
+        case Column(few=few, found=found):
+            return few or found
         case AllOf(of=members):
             return any(map(indexed, members))
         case AnyOf(of=members):
@@ -258,7 +268,7 @@ def size(condition: Condition) -> int:
             return sum(map(size, members))
         case Not(inner=inner):
             return size(inner)
-        case Refers(target=selection) | ReferredBy(source=selection):
+        case Refers(target=selection) | ReferredBy(source=selection) | Contains(selection):
             return 1 + size(selection.condition)
         case Spoken() | Absent() | Measured() | Concepts() | Hierarchy():
             return _ASKED

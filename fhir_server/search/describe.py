@@ -1,5 +1,6 @@
 """Conditions in words, for whoever asks how a search was understood."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from fhir_server.search.conditions import (
     Column,
     Concepts,
     Condition,
+    Contains,
     Hierarchy,
     Keys,
     Measured,
@@ -55,7 +57,7 @@ def _ordered(asked: Ordered) -> str:
 
 
 def _column(asked: Column) -> str:
-    return _filled(asked.sql.replace("{r}.", "").replace("{s}.", ""), asked.values)
+    return _filled(re.sub(r"\{[rs]\}\.|\{place\}", "", asked.sql), asked.values)
 
 
 _WORDS: dict[type, Callable[[Any], str]] = {
@@ -67,6 +69,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     Measured: _measured,
     Concepts: _concepts,
     Hierarchy: lambda asked: f"refers to that {asked.type} or one {asked.relation} it",
+    Contains: lambda asked: f"contains {_selected(asked.selection)}",
     Refers: lambda asked: f"refers to {_selected(asked.target)}",
     ReferredBy: lambda asked: f"is referred to by {_selected(asked.source)}",
     Not: lambda asked: f"not ({describe(asked.inner)})",
@@ -76,7 +79,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
 
 
 def _selected(selection: Selection) -> str:
-    return f"a {selection.type} that {describe(selection.condition)}"
+    return f"a {selection.type or 'resource'} that {describe(selection.condition)}"
 
 
 def _filled(sql: str, values: tuple[object, ...]) -> str:

@@ -111,12 +111,8 @@ async def ids(at: Settling, query: Query) -> list[str]:
     return sorted({lowest, highest} - {None})
 
 
-def _types(query: Query) -> tuple[str, ...]:
-    return (query.type,) if query.type else query.types
-
-
 def _where(query: Query, condition: Condition, writer: Writer) -> str:
-    live = writer.live(_types(query), condition, "r")
+    live = writer.live(query.types, condition, "r")
     return f"{live} and {writer.write(condition, 'r')}"
 
 
@@ -133,7 +129,7 @@ class _Search:
         condition = await settle(query.condition, at)
         measured = any(key.measured for key in query.sort)
         units = await conversions(at) if measured else ()
-        return cls(at, _types(query), condition, Order(query.sort, backwards, units))
+        return cls(at, query.types, condition, Order(query.sort, backwards, units))
 
     async def rows(self, wanted: int, after: Position | None) -> _Rows:
         """The rows of a page, by the first step that is enough."""

@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir_server.fhirpath.branches import Branch, itself
+from fhir_server.fhirpath.references import InContainer
 from fhir_server.search.composites import Composites, Step
 from fhir_server.search.emitters import maker_for
 from fhir_server.search.entries import IndexEntries
@@ -59,11 +60,20 @@ class Extractor:
 
         Raises `Invalid` for a resource with too many combinations of values that stand together.
         """
+        entries = IndexEntries()
+        if "id" in resource:
+            entries.container = f"{resource['resourceType']}/{resource['id']}"
+        self._enter(resource, entries)
+        if "contained" in resource:
+            self._enter_contained(resource, entries)
+        entries.settle()
+        return entries
+
+    def _enter(self, resource: dict[str, Any], entries: IndexEntries) -> None:
         type_ = resource["resourceType"]
         plan = self._plans.get(type_)
         if plan is None:
             plan = self._plans.setdefault(type_, self._plan(type_))
-        entries = IndexEntries()
         steps_of = plan.by_property.get
         for name, value in resource.items():
             for step in steps_of(name, ()):
@@ -77,8 +87,17 @@ class Extractor:
             except _MALFORMED:
                 continue
         plan.presence.enter(entries)
-        entries.settle()
-        return entries
+
+    def _enter_contained(self, resource: dict[str, Any], entries: IndexEntries) -> None:
+        for place, item in enumerate(resource["contained"], 1):
+            inner = IndexEntries(container=entries.container)
+            try:
+                type_, id_ = item["resourceType"], item.get("id", "")
+                self._enter(InContainer(item, resource), inner)
+            except _MALFORMED:
+                continue
+            inner.settle()
+            entries.contain(place, type_, id_, inner)
 
     def _plan(self, type_: str) -> _Plan:
         wanted = [

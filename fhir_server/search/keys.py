@@ -116,6 +116,11 @@ def reference_text(reference: str, base_url: str) -> str:
     return _HISTORY.sub("", reference) if "/_history/" in reference else reference
 
 
+def contained_text(container: str, reference: str) -> str:
+    """`Patient/123#p` for a reference `#p` in `Patient/123`; itself for `#`, the container."""
+    return container if reference == "#" else f"{container}{reference}"
+
+
 # uri and canonical (R4 search.html#uri, references.html#canonical).
 
 

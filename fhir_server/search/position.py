@@ -21,7 +21,7 @@ _KILOMETRES_OF_A_DEGREE = 110.0
 
 _WITHIN = """exists (
  select from {s}.number_value lat join {s}.number_value lon on lon.rid = lat.rid
- where lat.rid = {r}.rid and lat.parameter = %s and lon.parameter = %s
+ where lat.rid = {r}.rid and lat.parameter = %s{place} and lon.parameter = %s{place}
    and lat.low between %s and %s and lon.low between %s and %s
    and 2 * %s * asin(least(1, sqrt(
          power(sin(radians(lat.low::float8 - %s) / 2), 2)

@@ -9,7 +9,9 @@ from fhir_server.search.conditions import (
     Circumstances,
     Column,
     Condition,
+    Contains,
     PredicateError,
+    Selection,
     all_of,
     any_of,
     size,
@@ -37,8 +39,19 @@ RESULT_PARAMETERS = frozenset(
 )
 MOST_PARAMETERS = 100
 
+# What `_contained` asks for: real resources, what contains one, or both (R4 search.html#contained).
+REAL, INSIDE, BOTH = "false", "true", "both"
+# Sorting by these asks nothing of the type of a match.
+_OF_EVERY_TYPE = ("_id", "_lastUpdated")
+
 # PostgreSQL binds at most 65,535 values to a statement; a search value takes up to four.
 MOST_VALUES = 10_000
+
+
+_CONTAINED = {
+    "_contained": (REAL, INSIDE, BOTH),
+    "_containedType": ("container",),
+}
 
 
 def shapes(name: str) -> bool:
@@ -48,15 +61,14 @@ def shapes(name: str) -> bool:
 
 def parsed(name: str) -> bool:
     """Whether `parse` reads a parameter although it shapes the answer."""
-    return name == "_sort" or including(name)
+    return name in ("_sort", "_contained", "_containedType") or including(name)
 
 
 @dataclass(slots=True)
 class Query:
     """A search that was understood.
 
-    type: the type searched, empty for all types.
-    types: those that a search of all types is confined to, none for all.
+    types: those of the matches, none for any.
     condition: what a match meets, beside its type.
     sort: what matches are sorted by, before their row id.
     includes: the rules of what comes along with matches.
@@ -64,7 +76,6 @@ class Query:
     ignored: issues for the parameters that `handling=lenient` left out.
     """
 
-    type: str
     types: tuple[str, ...] = ()
     condition: Condition = ALWAYS
     sort: tuple[SortKey, ...] = ()
@@ -85,7 +96,8 @@ def parse(
 ) -> Query:
     """Understand what a search on a type selects, sorts by and includes.
 
-    within: what every match meets beside what the parameters ask, such as a compartment.
+    within: what every match meets beside what the parameters ask, such as a compartment. What
+        contains a resource is the match then, and not that resource.
     unready: why a parameter cannot be searched by yet, by type and code.
     lenient: unknown parameters are left out and listed in `ignored` (Prefer: handling=lenient).
     Raises `Invalid` naming every parameter that is unknown or whose value is wrong.
@@ -95,8 +107,9 @@ def parse(
             Issue("too-costly", f"{len(query)} parameters; at most {MOST_PARAMETERS} are allowed")
         )
     reading = _Reading(parameters, type_, where, unready or {}, lenient)
-    types = reading.types(query)
-    conditions = [within]
+    reading.types(query)
+    reading.contained(query)
+    conditions: list[Condition] = []
     for name, value in query:
         if name == "_sort":
             reading.sorts(name, value)
@@ -106,13 +119,12 @@ def parse(
             reading.selects(conditions, name, value)
     if reading.wrong:
         raise Invalid(reading.wrong)
-    condition = all_of(conditions)
+    condition = all_of([within, reading.selected(all_of(conditions))])
     if (bound := size(condition)) > MOST_VALUES:
         text = f"The parameters come to {bound} values; at most {MOST_VALUES} are allowed"
         raise Invalid(Issue("too-costly", text))
-    found = reading.result
-    found.types, found.condition = types, condition
-    return found
+    reading.result.condition = condition
+    return reading.result
 
 
 class _Reading:
@@ -127,21 +139,23 @@ class _Reading:
         lenient: bool,
     ) -> None:
         self.wrong: list[Issue] = []
-        self.result = Query(type_)
+        self.result = Query()
         self._parameters = parameters
-        self._types: tuple[str, ...] = ()
+        self._type = type_
+        self._types: tuple[str, ...] = (type_,) if type_ else ()
+        self._contained = REAL
         self._selecting = Selecting(parameters, where, unready)
         self._lenient = lenient
 
-    def types(self, query: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-        """What `_type` confines a search of all types to (R4 http.html#search)."""
+    def types(self, query: Sequence[tuple[str, str]]) -> None:
+        """Read what `_type` confines a search of all types to (R4 http.html#search)."""
         for name, value in query:
             if name != "_type":
                 continue
             names = tuple(dict.fromkeys(value.split(",")))
             strange = [item for item in names if item == ANY_TYPE or not self._parameters.of(item)]
-            if self.result.type:
-                text = f"_type is for searches of all types; this one is of {self.result.type}"
+            if self._type:
+                text = f"_type is for searches of all types; this one is of {self._type}"
                 self._refuse(Issue("not-supported", text))
             elif strange or self._types:
                 text = (
@@ -151,7 +165,39 @@ class _Reading:
             else:
                 self._types = names
                 self.result.applied.append((name, value))
-        return self._types
+        self.result.types = self._types
+
+    def contained(self, query: Sequence[tuple[str, str]]) -> None:
+        """Read whether contained resources are asked for (R4 search.html#contained)."""
+        seen: set[str] = set()
+        for name, value in query:
+            if name not in _CONTAINED:
+                continue
+            if (name, value) == ("_containedType", "contained"):
+                text = (
+                    "_containedType=contained is not supported: contained resources are returned "
+                    "in their containers, as by _containedType=container"
+                )
+                self._refuse(Issue("not-supported", text))
+            elif name in seen or value not in _CONTAINED[name]:
+                expected = ", ".join(_CONTAINED[name])
+                self.wrong.append(Issue("value", f"{name}={value}: expected one of {expected}"))
+            else:
+                self.result.applied.append((name, value))
+                if name == "_contained":
+                    self._contained = value
+            seen.add(name)
+        if self._contained != REAL:
+            self.result.types = ()
+
+    def selected(self, condition: Condition) -> Condition:
+        """What matches meet if what was searched for meets a condition."""
+        if self._contained == REAL:
+            return condition
+        of = Column("{r}.type = any(%s::text[])", (list(self._types),), found=True)
+        typed = all_of([of, condition]) if self._types else condition
+        inside = Contains(Selection(self._type, condition if self._type else typed))
+        return inside if self._contained == INSIDE else any_of([typed, inside])
 
     def selects(self, conditions: list[Condition], name: str, value: str) -> None:
         """Add what a selecting parameter asks."""
@@ -164,8 +210,8 @@ class _Reading:
             self.wrong.append(Issue("invalid", f"{name}={value}: {error}"))
 
     def _condition(self, name: str, value: str) -> Condition:
-        if self.result.type:
-            return self._selecting.condition(self.result.type, name, value)
+        if self._type:
+            return self._selecting.condition(self._type, name, value)
         shared = self._parameters.get(ANY_TYPE, name.partition(":")[0])
         if not self._types or (shared and shared.type != "special"):
             return self._selecting.condition(ANY_TYPE, name, value)
@@ -187,8 +233,7 @@ class _Reading:
             return
         try:
             self.result.sort = tuple(
-                sort_key(self._selecting.parameter(self.result.type or ANY_TYPE, code), descending)
-                for code, descending in rules(value)
+                self._sort_key(code, descending) for code, descending in rules(value)
             )
             self.result.applied.append((name, value))
         except Unknown as unknown:
@@ -196,15 +241,26 @@ class _Reading:
         except PredicateError as error:
             self.wrong.append(Issue("invalid", f"{name}={value}: {error}"))
 
+    def _sort_key(self, code: str, descending: bool) -> SortKey:
+        type_ = self._type or ANY_TYPE
+        if self._contained != REAL:
+            if code not in _OF_EVERY_TYPE:
+                text = (
+                    f"_sort={code}: with _contained={self._contained} the matches are of any "
+                    f"type; expected {' or '.join(_OF_EVERY_TYPE)}"
+                )
+                raise Unknown(Issue("not-supported", text))
+            type_ = ANY_TYPE
+        return sort_key(self._selecting.parameter(type_, code), descending)
+
     def includes(self, name: str, value: str, *, alone: bool) -> None:
         """Add what comes along; nothing may if the matches are to stand `alone`."""
         if alone:
             text = f"{name}={value}: nothing is included in _summary=text (R4 search.html#summary)"
             self._refuse(Issue("not-supported", text))
             return
-        searched = (self.result.type,) if self.result.type else self._types
         try:
-            rule = include(name, value, searched, self._parameters, self._selecting)
+            rule = include(name, value, self.result.types, self._parameters, self._selecting)
             self.result.includes = tuple(dict.fromkeys([*self.result.includes, rule]))
             self.result.applied.append((name, value))
         except Unknown as unknown:

@@ -19,6 +19,7 @@ from fhir_server.search.conditions import (
     Column,
     Concepts,
     Condition,
+    Contains,
     Hierarchy,
     Keys,
     Measured,
@@ -225,7 +226,12 @@ async def _refers(condition: Refers, at: Settling) -> Condition:
         return replace(condition, target=target)
     writer = Writer(gathering=True, common=at.common)
     where = writer.selection(target, "r")
-    text = f"select r.reference_key from {{s}}.resource r where {where} limit %s"
+    writer.values.append(FEW_ENDS + 1)
+    inside = writer.inside(target, "c")
+    text = (
+        f"(select r.reference_key from {{s}}.resource r where {where} limit %s) union all "
+        f"(select c.reference_key from {{s}}.contained c where {inside} limit %s)"
+    )
     rows = await at.rows("ends of a chain", text, [*writer.values, FEW_ENDS + 1])
     if len(rows) <= FEW_ENDS:
         return Keys(tuple(condition.parameter ^ key for (key,) in rows))
@@ -235,12 +241,24 @@ async def _refers(condition: Refers, at: Settling) -> Condition:
 async def _refers_by_url(parameter: int, target: Selection, at: Settling) -> Condition:
     writer = Writer(gathering=True)
     where = writer.selection(target, "r")
-    text = f"select distinct r.content->>'url' from {{s}}.resource r where {where} limit %s"
+    writer.values.append(MOST_URLS + 1)
+    inside = writer.inside(target, "c")
+    text = (
+        "(select distinct r.content->>'url', null::bigint "
+        f"from {{s}}.resource r where {where} limit %s) union all "
+        f"(select null, c.reference_key from {{s}}.contained c where {inside} limit %s)"
+    )
     rows = await at.rows("ends of a chain by url", text, [*writer.values, MOST_URLS + 1])
     if len(rows) > MOST_URLS:
         issue = f"The chain leads to more than {MOST_URLS} canonical resources; select fewer"
         raise Invalid(Issue("too-costly", issue))
-    return Keys(tuple(parameter ^ keys.hash64_uncached(url) for (url,) in rows if url))
+    named = (keys.hash64_uncached(url) if url else inner for url, inner in rows)
+    return Keys(tuple(parameter ^ value for value in named if value is not None))
+
+
+async def _contains(condition: Contains, at: Settling) -> Condition:
+    selection = await _selection(condition.selection, at)
+    return NEVER if selection.condition == NEVER else Contains(selection)
 
 
 async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
@@ -286,11 +304,15 @@ async def _hierarchy(condition: Hierarchy, at: Settling) -> Condition:
 
 
 _LEVELS = {
-    "below": "select r.reference_key from {s}.resource r where r.keys && array("
-    "select %s::bigint # key from unnest(%s::bigint[]) key)",
+    "below": "with wanted as (select array(select %s::bigint # key from unnest(%s::bigint[]) key) "
+    "as keys) select r.reference_key from {s}.resource r where r.keys && (select keys from wanted) "
+    "union all select c.reference_key from {s}.contained c "
+    "where c.keys && (select keys from wanted)",
     "above": "with step as (select %s::bigint as hash, %s::bigint[] as edge) "
-    "select distinct l.key from step, {s}.resource r, unnest(r.targets) l (key) "
-    "where r.reference_key = any(step.edge) and l.key # step.hash = any(r.keys)",
+    "select l.key from step, {s}.resource r, unnest(r.targets) l (key) "
+    "where r.reference_key = any(step.edge) and l.key # step.hash = any(r.keys) "
+    "union select l.key from step, {s}.contained c, unnest(c.targets) l (key) "
+    "where c.reference_key = any(step.edge) and l.key # step.hash = any(c.keys)",
 }
 
 _STEPS: dict[type, Callable[[Any, Settling], Awaitable[Condition]]] = {
@@ -298,6 +320,7 @@ _STEPS: dict[type, Callable[[Any, Settling], Awaitable[Condition]]] = {
     Absent: _absent,
     Measured: _measured,
     Concepts: _concepts,
+    Contains: _contains,
     Refers: _refers,
     ReferredBy: _referred_by,
     Hierarchy: _hierarchy,

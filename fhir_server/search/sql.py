@@ -5,6 +5,7 @@ are two ways to write a condition: for rows that are walked through one by one, 
 rows by whatever index finds them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from fhir_server.search.conditions import (
     AnyOf,
     Column,
     Condition,
+    Contains,
     Keys,
     Not,
     Ordered,
@@ -22,11 +24,33 @@ from fhir_server.search.conditions import (
     indexed,
 )
 from fhir_server.search.statistics import CommonKeys, Density
+from fhir_server.spec import definitions
 from fhir_server.storage.resources import array
 
 # Above this, comparing two arrays item by item costs more than hashing one of them.
 _FEW_KEYS = 16
 _MANY_KEYS = 50
+
+
+# What tells one contained resource from every other.
+_IDENTITY = ("container", "place")
+
+# What a contained resource has not of its own: its time is that of its container.
+_OF_CONTAINER = {
+    "last_updated": "r.last_updated",
+    "content": "r.content->'contained'->({r}.place - 1)",
+}
+
+# The hashes of a parameter at all places at which there are contained resources of some types.
+_PLACES = (
+    "array(select %s::bigint # n from generate_series(1, (select max(p.place) "
+    "from unnest(%s::text[]) t (type), lateral (select c.place from {s}.contained c "
+    "where c.type = t.type order by c.place desc limit 1) p)) n)"
+)
+
+
+def _of(row: str, columns: Iterable[str]) -> str:
+    return ", ".join(f"{row}.{column}" for column in columns)
 
 
 @dataclass(slots=True)
@@ -45,6 +69,7 @@ class Writer:
     values: list[Any] = field(default_factory=list)
     _depth: int = 0
     _found: bool = False
+    _inside: dict[str, str] = field(default_factory=dict)
 
     def write(self, condition: Condition, row: str) -> str:
         """The text of a settled condition about the row that is called `row`."""
@@ -55,13 +80,15 @@ class Writer:
                 return self._ordered(condition, row)
             case Column(sql=sql, values=values):
                 self.values += values
-                return sql.replace("{r}", row)
+                return self._column(sql, row)
             case Not(inner=inner):
                 return f"not ({self.write(inner, row)})"
             case AllOf(of=members):
                 return self._all(members, row)
             case AnyOf(of=members):
                 return self._any(members, row)
+            case Contains(selection=selection):
+                return self._contains(selection, row)
             case Refers(parameter=parameter, target=target):
                 return self._refers(parameter, target, row)
             case ReferredBy(parameter=parameter, source=source):
@@ -72,6 +99,16 @@ class Writer:
         """The text of a selection's type and condition."""
         live = self.live((selection.type,), selection.condition, row)
         return f"{live} and {self.write(selection.condition, row)}"
+
+    def inside(self, selection: Selection, row: str) -> str:
+        """The text of a selection for a row of contained resources."""
+        self._inside[row] = selection.type
+        of = "true"
+        if selection.type:
+            self.values.append(selection.type)
+            checked = indexed(selection.condition) or not self.gathering
+            of = f"({row}.type = %s) is true" if checked else f"{row}.type = %s"
+        return f"{of} and {self.write(selection.condition, row)}"
 
     def live(self, types: tuple[str, ...], condition: Condition, row: str) -> str:
         """What holds for rows of some types, of all when there are none, that are not deleted.
@@ -86,6 +123,23 @@ class Writer:
         if indexed(condition):
             of = f"({of}) is true"
         return f"{of} and {row}.content is not null"
+
+    def _column(self, sql: str, row: str) -> str:
+        if row not in self._inside:
+            return sql.replace("{r}", row).replace("{place}", "")
+        sql = sql.replace("{r}.rid", f"{row}.container").replace("{place}", f" # {row}.place")
+        for name, text in _OF_CONTAINER.items():
+            whole = f"from {{s}}.resource r where r.rid = {row}.container"
+            sql = sql.replace(f"{{r}}.{name}", f"(select {text} {whole})")
+        return sql.replace("{r}", row)
+
+    def _contains(self, selection: Selection, row: str) -> str:
+        c = self._name("c")
+        where = self.inside(selection, c)
+        if self.gathering:
+            return f"{row}.rid in (select {c}.container from {{s}}.contained {c} where {where})"
+        own = f"{c}.container = {row}.rid"
+        return self._exists(f"from {{s}}.contained {c} where {own} and {where}")
 
     def _keys(self, keys: tuple[int, ...], row: str) -> str:
         if not keys:
@@ -125,13 +179,20 @@ class Writer:
         if not (self.gathering and all(map(indexed, members))):
             return "(" + " or ".join(self.write(item, row) for item in members) + ")"
         # An index finds the rows of each member, but of no disjunction.
+        inside = row in self._inside
+        table, columns = ("contained", _IDENTITY) if inside else ("resource", ("rid",))
         found = []
         for item in members:
             u = self._name("u")
-            found.append(f"select {u}.rid from {{s}}.resource {u} where {self.write(item, u)}")
-        return f"{row}.rid in ({' union all '.join(found)})"
+            if inside:
+                self._inside[u] = self._inside[row]
+            where = self.write(item, u)
+            found.append(f"select {_of(u, columns)} from {{s}}.{table} {u} where {where}")
+        return f"({_of(row, columns)}) in ({' union all '.join(found)})"
 
     def _ordered(self, condition: Ordered, row: str) -> str:
+        if self.gathering and row in self._inside:
+            return self._ordered_inside(condition, row)
         finds = self.driver in (None, condition) and not self._found
         if self.gathering and len(condition.any_of) > 1 and finds:
             return f"{row}.rid in ({self.rows(condition)})"
@@ -144,6 +205,8 @@ class Writer:
             texts.append(text.replace("v.", f"{v}."))
         where = texts[0] if len(texts) == 1 else "(" + " or ".join(texts) + ")"
         own = f"{v}.rid = {row}.rid and {v}.parameter = %s"
+        if row in self._inside:
+            own = f"{v}.rid = {row}.container and {v}.parameter = %s # {row}.place"
         return self._exists(f"from {table} where {own} and {where}")
 
     def rows(self, condition: Ordered) -> str:
@@ -159,20 +222,45 @@ class Writer:
             )
         return " union all ".join(found)
 
+    def _ordered_inside(self, condition: Ordered, row: str) -> str:
+        """For gathering contained resources: the rows at every place that one of them can have."""
+        type_ = self._inside[row]
+        types = [type_] if type_ else sorted(definitions().resource_types)
+        v = self._name("v")
+        found = []
+        for text, values in condition.any_of:
+            self.values += (condition.parameter, condition.parameter, types, *values)
+            found.append(
+                f"select {v}.rid, {v}.parameter # %s from {{s}}.{condition.table} {v} "
+                f"where {v}.parameter = any({_PLACES}) and {text.replace('v.', f'{v}.')}"
+            )
+        return f"({_of(row, _IDENTITY)}) in ({' union all '.join(found)})"
+
     def _refers(self, parameter: int, target: Selection, row: str) -> str:
-        t, link = self._name("t"), self._name("l")
+        t, c, link = self._name("t"), self._name("c"), self._name("l")
         if self.gathering:
             self.values.append(parameter)
             where = self.selection(target, t)
             keys = f"select {t}.reference_key # %s::bigint from {{s}}.resource {t} where {where}"
-            return f"{row}.keys && array({keys})"
+            self.values.append(parameter)
+            where = self.inside(target, c)
+            inner = f"select {c}.reference_key # %s::bigint from {{s}}.contained {c} where {where}"
+            return f"{row}.keys && array({keys} union all {inner})"
         self.values.append(parameter)
         where = self.selection(target, t)
-        return self._exists(
+        found = self._exists(
             f"from unnest({row}.targets) {link} (key) join {{s}}.resource {t} "
             f"on {t}.reference_key = {link}.key "
             f"where {link}.key # %s::bigint = any({row}.keys) and {where}"
         )
+        self.values.append(parameter)
+        where = self.inside(target, c)
+        own = f"{c}.container = {row}.{'container' if row in self._inside else 'rid'}"
+        inner = self._exists(
+            f"from {{s}}.contained {c} where {own} "
+            f"and {c}.reference_key # %s::bigint = any({row}.keys) and {where}"
+        )
+        return f"({found} or {inner})"
 
     def _referred_by(self, parameter: int, source: Selection, row: str) -> str:
         t, link = self._name("t"), self._name("l")

@@ -74,6 +74,8 @@ async def replace_entries(
     changed = await _replace_rows(connection, schema, _STRINGS, rids, strings)
     changed |= await _replace_rows(connection, schema, _DATES, rids, dates)
     changed |= await _replace_rows(connection, schema, _NUMBERS, rids, numbers)
+    contained = [(rid, *item.row()) for rid, values in found for item in values.contained]
+    changed |= await _replace_contained(connection, schema, rids, contained)
     await connection.execute(
         _KEYS.replace("{s}", schema),
         {
@@ -159,6 +161,37 @@ async def _replace_rows(
             prepare=False,
         )
     return {rid for rid, *_ in (*gone, *come)}
+
+
+_CONTAINED = "container, place, type, id, reference_key, {}"
+
+
+async def _replace_contained(
+    connection: Connection, schema: str, rids: str, rows: Sequence[tuple[Any, ...]]
+) -> set[int]:
+    """Replace the contained resources of each container where they differ; give those."""
+    columns = _CONTAINED.format("keys::text, targets::text")
+    cursor = await connection.execute(
+        f"select {columns} from {schema}.contained where container = any(%s::bigint[])",
+        (rids,),
+        prepare=False,
+    )
+    changed = {rid for rid, *_ in set(await cursor.fetchall()) ^ set(rows)}
+    if changed:
+        await connection.execute(
+            f"delete from {schema}.contained where container = any(%s::bigint[])",
+            (array(changed),),
+            prepare=False,
+        )
+    if come := [row for row in rows if row[0] in changed]:
+        await connection.execute(
+            f"insert into {schema}.contained ({_CONTAINED.format('keys, targets')}) "
+            "select c, p, t, i, r, k::bigint[], g::bigint[] from unnest(%s::bigint[], %s::int[], "
+            "%s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[]) n (c, p, t, i, r, k, g)",
+            [list(column) for column in zip(*come, strict=True)],
+            prepare=False,
+        )
+    return changed
 
 
 def _arrays(table: _Table, rows: Iterable[_OrderedRow]) -> list[Any]:

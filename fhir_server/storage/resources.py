@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from psycopg.pq import TransactionStatus
 
@@ -17,6 +17,24 @@ from fhir_server.storage.store import Connection
 
 _LOCKS = 4096
 _FIRST_LOCK = 0x46484952 << 32
+
+
+class Contained(NamedTuple):
+    """What is searchable in a contained resource, beside ordered values (`storage.schema`).
+
+    place: among the contained ones of its container, from 1. reference_key: of `Type/id#id`.
+    """
+
+    place: int
+    type: str
+    id: str
+    reference_key: int
+    keys: list[int]
+    targets: list[int]
+
+    def row(self) -> tuple[int, str, str, int, str, str]:
+        """What comes after the container in a row."""
+        return (*self[:4], array(self.keys), array(self.targets))
 
 
 class Values(Protocol):
@@ -28,6 +46,7 @@ class Values(Protocol):
     dates: list[tuple[int, int, int]]
     numbers: list[tuple[int, int, Decimal, Decimal]]
     texts: list[tuple[int, str]]
+    contained: list[Contained]
 
 
 @dataclass(slots=True)
@@ -40,6 +59,7 @@ class NoValues:
     dates: list[tuple[int, int, int]]
     numbers: list[tuple[int, int, Decimal, Decimal]]
     texts: list[tuple[int, str]]
+    contained: list[Contained]
 
 
 @dataclass(slots=True)
@@ -69,7 +89,7 @@ class Written(Stored):
 
 def deleted_values() -> NoValues:
     """The search values of a deleted resource."""
-    return NoValues([], [], [], [], [], [])
+    return NoValues([], [], [], [], [], [], [])
 
 
 async def read(
@@ -189,6 +209,8 @@ async def create_many(
     await _copy(connection, statements.copy_dates, dates)
     numbers = ((rid, *item) for rid, value in values for item in value.numbers)
     await _copy(connection, statements.copy_numbers, numbers)
+    contained = ((rid, *item.row()) for rid, value in values for item in value.contained)
+    await _copy(connection, statements.copy_contained, contained)
 
 
 async def history_page(
@@ -249,7 +271,7 @@ def _exact(content: bytes | None) -> str | None:
 
 
 def _kinds(values: Values) -> Kinds:
-    return bool(values.strings), bool(values.dates), bool(values.numbers)
+    return tuple(map(bool, (values.strings, values.dates, values.numbers, values.contained)))
 
 
 def _parameters(row: Written) -> dict[str, Any]:
@@ -274,11 +296,17 @@ def _parameters(row: Written) -> dict[str, Any]:
         parameters |= _columns(_DATE_COLUMNS, row.values.dates)
     if row.values.numbers:
         parameters |= _columns(_NUMBER_COLUMNS, row.values.numbers)
+    if row.values.contained:
+        columns = zip(*(item.row() for item in row.values.contained), strict=True)
+        parameters |= zip(_CONTAINED_COLUMNS, map(list, columns), strict=True)
     return parameters
 
 
 _DATE_COLUMNS = ("date_parameters", "date_lows", "date_highs")
 _NUMBER_COLUMNS = ("number_parameters", "number_units", "number_lows", "number_highs")
+_CONTAINED_COLUMNS = tuple(
+    f"contained_{name}" for name in ("places", "types", "ids", "references", "keys", "targets")
+)
 
 
 def _columns(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, str]:

@@ -155,6 +155,31 @@ Index(
 )
 Index("number_value_rid", number_value.c.rid)
 
+contained = Table(
+    "contained",
+    metadata,
+    Column("container", BigInteger, nullable=False, comment="row id of the resource it is in"),
+    Column("place", Integer, nullable=False, comment="among the contained ones there, from 1"),
+    Column("type", _bytewise, nullable=False),
+    Column("id", _bytewise, nullable=False),
+    Column("reference_key", BigInteger, nullable=False, comment="hash of 'Type/id#id', for chains"),
+    Column("keys", ARRAY(BigInteger), nullable=False, comment="hashed search keys of its own"),
+    Column(
+        "targets", ARRAY(BigInteger), nullable=False, comment="hashes of what it refers to itself"
+    ),
+    comment="Contained resources: chains that end in one, _contained. Their ordered values stand "
+    "with those of the container, under parameter xor place.",
+)
+Index("contained_container", contained.c.container, contained.c.place)
+Index("contained_by_type", contained.c.type, contained.c.place)
+Index("contained_reference_key", contained.c.reference_key)
+Index(
+    "contained_keys",
+    contained.c["keys"],
+    postgresql_using="gin",
+    postgresql_with={"gin_pending_list_limit": 256},
+)
+
 vocabulary = Table(
     "vocabulary",
     metadata,
@@ -293,6 +318,10 @@ INDEX_PURPOSES = {
     "number_value_ordered": "number and quantity search, sorting by number",
     "number_value_spread": "ranges of numbers, by their end",
     "number_value_rid": "removing a resource's values when it changes",
+    "contained_container": "what a resource contains: checking one, removing when it changes",
+    "contained_by_type": "contained resources of a type, and how many one resource has",
+    "contained_reference_key": "from a link to a contained resource",
+    "contained_keys": "contained resources by token, reference, uri and exact string",
     "vocabulary_ordered": "the texts of a kind, by prefix",
     "search_parameter_pkey": "one search parameter",
     "secret_pkey": "one secret",

@@ -6,13 +6,13 @@ from typing import TypeAlias
 
 from fhir_server.storage.migrate import schema_name
 
-# Whether a version has strings, dates and numbers.
+# Whether a version has strings, dates, numbers and contained resources.
 Kinds: TypeAlias = tuple[bool, ...]
 
 _CONTENT = "coalesce(exact, content::text)"
 _VERSION_COLUMNS = f"rid, type, id, version, last_updated, method, {_CONTENT} as content"
 
-# One part of a statement for each kind of ordered value that a version has.
+# One part of a statement for each kind of rows that a version has.
 _INSERT_VALUES = (
     """strings as (
   insert into {s}.string_value (rid, parameter, value)
@@ -32,6 +32,14 @@ _INSERT_VALUES = (
   from written, unnest(%(number_parameters)s::bigint[], %(number_units)s::bigint[],
                        %(number_lows)s::numeric[], %(number_highs)s::numeric[])
     as t (parameter, unit, low, high)
+)""",
+    """contained as (
+  insert into {s}.contained (container, place, type, id, reference_key, keys, targets)
+  select written.rid, place, type, id, reference_key, keys::bigint[], targets::bigint[]
+  from written, unnest(%(contained_places)s::int[], %(contained_types)s::text[],
+                       %(contained_ids)s::text[], %(contained_references)s::bigint[],
+                       %(contained_keys)s::text[], %(contained_targets)s::text[])
+    as t (place, type, id, reference_key, keys, targets)
 )""",
 )
 
@@ -81,6 +89,8 @@ with old as materialized (
   delete from {{s}}.date_value where rid = %(rid)s and exists (select from written)
 ), old_numbers as (
   delete from {{s}}.number_value where rid = %(rid)s and exists (select from written)
+), old_contained as (
+  delete from {{s}}.contained where container = %(rid)s and exists (select from written)
 ){{values}}
 select rid from written"""
 
@@ -138,7 +148,7 @@ class Statements:
             "where (type, id) in (select * from unnest(%s::text[], %s::text[])) "
             "order by type, id for update"
         )
-        # By whether the version has strings, dates and numbers: what is absent costs nothing.
+        # By which kinds of rows the version has: what is absent costs nothing.
         self.create = {kinds: sql(_writing(_CREATE, kinds)) for kinds in _KINDS}
         self.replace = {kinds: sql(_writing(_REPLACE, kinds)) for kinds in _KINDS}
         self.generation = sql("select generation from {s}.index_state")
@@ -160,6 +170,10 @@ class Statements:
         self.copy_dates = sql("copy {s}.date_value (rid, parameter, low, high) from stdin")
         self.copy_numbers = sql(
             "copy {s}.number_value (rid, parameter, unit, low, high) from stdin"
+        )
+        self.copy_contained = sql(
+            "copy {s}.contained (container, place, type, id, reference_key, keys, targets) "
+            "from stdin"
         )
         self.secret = sql("select value from {s}.secret where name = %s")
         self.learn = sql(
@@ -183,7 +197,7 @@ class Statements:
         }
 
 
-_KINDS = tuple(product((False, True), repeat=3))
+_KINDS = tuple(product((False, True), repeat=len(_INSERT_VALUES)))
 
 
 def _writing(template: str, kinds: Kinds) -> str:

@@ -29,6 +29,20 @@ alter table string_value set (autovacuum_analyze_scale_factor = 0.02);
 alter table date_value set (autovacuum_analyze_scale_factor = 0.02);
 alter table number_value set (autovacuum_analyze_scale_factor = 0.02);
 
+create table contained (
+    container bigint not null,
+    place integer not null,
+    type text collate "C" not null,
+    id text collate "C" not null,
+    reference_key bigint not null,
+    keys bigint[] not null,
+    targets bigint[] not null
+);
+create index contained_container on contained (container, place);
+create index contained_by_type on contained (type, place);
+create index contained_reference_key on contained (reference_key);
+create index contained_keys on contained using gin (keys) with (gin_pending_list_limit = 256);
+
 create table vocabulary (
     parameter bigint not null,
     value text collate "C" not null
@@ -70,6 +84,21 @@ comment on index date_value_ordered is 'date search, sorting by date';
 comment on index number_value_ordered is 'number and quantity search, sorting by number';
 comment on index number_value_spread is 'ranges of numbers, by their end';
 comment on index date_value_long is 'ranges of more than a day, by their end';
+comment on table contained is
+    'Contained resources: chains that end in one, _contained. Their ordered values stand '
+    'with those of the container, under parameter xor place.';
+comment on column contained.container is 'row id of the resource it is in';
+comment on column contained.place is 'among the contained ones there, from 1';
+comment on column contained.reference_key is 'hash of ''Type/id#id'', for chains';
+comment on column contained.keys is 'hashed search keys of its own';
+comment on column contained.targets is 'hashes of what it refers to itself';
+comment on index contained_container is
+    'what a resource contains: checking one, removing when it changes';
+comment on index contained_by_type is
+    'contained resources of a type, and how many one resource has';
+comment on index contained_reference_key is 'from a link to a contained resource';
+comment on index contained_keys is
+    'contained resources by token, reference, uri and exact string';
 comment on table vocabulary is
     'Every distinct text of a kind that is few in number: units, displays, sets of parameters.';
 comment on column vocabulary.parameter is 'hash of the kind, such as ''Observation|code:text''';

@@ -50,6 +50,12 @@ insert into number_value (rid, parameter, unit, low, high)
 select %(patients)s + n, %(value)s, %(unit)s, n, n from generate_series(1, %(observations)s) n;
 insert into string_value (rid, parameter, value)
 select n, %(family)s, 'name ' || n from generate_series(1, %(patients)s) n;
+insert into contained (container, place, type, id, reference_key, keys, targets)
+select %(patients)s + n, place, 'Patient', 'p' || place, -10 * n - place,
+       array[%(male)s * (n %% 2), 8000000 + n], '{}'
+from generate_series(3, %(observations)s, 3) n, generate_series(1, 2) place;
+insert into string_value (rid, parameter, value)
+select container, %(family)s # place, 'inner ' || container from contained;
 insert into vocabulary (parameter, value) values (%(units)s, 's' || chr(31) || 'c' || chr(31));
 analyze;
 """
@@ -110,6 +116,8 @@ WALKS = [
     ("Observation?date=ge1990&code=dense", {"date_value_rid"}),
     ("Observation?subject:Patient.gender=male", {"resource_reference_key"}),
     ("Patient?_has:Observation:subject:code=dense", {"resource_keys"}),
+    ("Patient?gender=male&_contained=true", {"contained_container"}),
+    ("Patient?family=inner&_contained=true", {"contained_container", "string_value_rid"}),
     ("Observation?code=dense&_sort=-date", {"date_value_ordered"}),
     ("Observation?code=dense&_sort=_lastUpdated", {"resource_by_type_time", "resource_by_time"}),
 ]
@@ -138,6 +146,10 @@ GATHERINGS = [
     ("Observation?date=gt2134-04-05", {"date_value_ordered", "date_value_long"}),
     ("Observation?date=gt2134-04-05&code=dense", {"date_value_ordered"}),
     ("Patient?family=name 77", {"string_value_ordered"}),
+    ("Patient?family=inner 77&_contained=true", {"string_value_ordered", "contained_container"}),
+    ("Patient?family=nobody&_contained=both", {"string_value_ordered", "contained_container"}),
+    ("Patient?identifier=nobody&_contained=true", {"contained_keys"}),
+    ("Patient?identifier=nobody&_contained=both", {"contained_keys", "resource_keys"}),
     ("RiskAssessment?probability=0.5", {"number_value_ordered"}),
     ("RiskAssessment?probability=gt0.5", {"number_value_ordered", "number_value_spread"}),
 ]
