@@ -6,6 +6,7 @@ already is not evaluated again: `ENSURED` names it.
 
 from collections.abc import Callable
 from functools import cache
+from threading import RLock
 from typing import Any
 
 from fhir_server.fhirpath import Node
@@ -47,10 +48,17 @@ class BaseRules:
         self._each_resource = each_resource
         self._each_extension = each_extension
         self._plans: dict[str, _Plan] = {}
+        # A plan is known before it is complete; those in `_ready` are complete.
+        self._ready: dict[str, _Plan] = {}
+        self._compiling = RLock()
 
     def check(self, node: Node, run: Run) -> None:
         """Check a resource and everything in it."""
-        self._plan(node.kind).check(node, run)
+        plan = self._ready.get(node.kind.name)
+        if plan is None:
+            with self._compiling:
+                plan = self._ready[node.kind.name] = self._plan(node.kind)
+        plan.check(node, run)
 
     def _plan(self, kind: NodeType) -> "_Plan":
         plan = self._plans.get(kind.name)

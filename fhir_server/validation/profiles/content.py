@@ -150,6 +150,7 @@ class Content:
         self._branch = branch
         self._compiler = compiler
         self._by_kind: dict[str, tuple[_Element, ...]] = {}
+        self._open: set[str] = set()
 
     def matters(self, kinds: list[NodeType] | None) -> bool:
         """Whether there is anything to check for values of these types."""
@@ -164,15 +165,21 @@ class Content:
         """The elements with rules, for values of a type."""
         known = self._by_kind.get(kind.name)
         if known is None:
-            # While it is being compiled, a type that contains itself takes this one.
-            self._by_kind[kind.name] = (_Later(self),)
-            try:
-                known = tuple(self._compiled(kind))
-            except BaseException:
-                del self._by_kind[kind.name]
-                raise
-            self._by_kind[kind.name] = known
+            with self._compiler.profiles.compiling:
+                known = self._by_kind.get(kind.name) or self._made(kind)
         return known
+
+    def _made(self, kind: NodeType) -> "tuple[_Element, ...]":
+        if kind.name in self._open:
+            # A type that contains itself: what is being made is looked up when it is met.
+            return (_Later(self),)
+        self._open.add(kind.name)
+        try:
+            made = tuple(self._compiled(kind))
+        finally:
+            self._open.discard(kind.name)
+        self._by_kind[kind.name] = made
+        return made
 
     def _compiled(self, kind: NodeType) -> "list[_Element]":
         found = []

@@ -9,6 +9,7 @@ from fhir_server.fhirpath.nodes import elements
 from fhir_server.fhirpath.references import target_type
 from fhir_server.validation.profiles.bindings import inside
 from fhir_server.validation.profiles.library import Library, plain
+from fhir_server.validation.profiles.rules import is_of
 from fhir_server.validation.profiles.run import Run
 from fhir_server.validation.profiles.tree import Branch, Json, ProfileFault
 from fhir_server.validation.profiles.values import equals, given, matches
@@ -85,7 +86,7 @@ def _one_step(node: Node, step: Step, run: Run) -> list[Node] | None:
         target = run.target(node)
         return None if target is None else [target]
     if step.kind == "type":
-        return [node] if step.name in node.kind.bases else []
+        return [node] if is_of(node.kind, step.name) else []
     child = node.kind.children["extension" if step.kind == "extension" else step.name]
     found = list(elements(node, child)) if child is not None else []
     if step.kind == "extension":
@@ -290,7 +291,7 @@ def _type(target: Target, path: tuple[Step, ...]) -> Matcher:
         nodes = reached(node, path, run)
         if nodes is None:
             return None
-        return any(code in each.kind.bases for each in nodes for code in target.types)
+        return any(is_of(each.kind, code) for each in nodes for code in target.types)
 
     return check
 

@@ -75,7 +75,9 @@ def _entries_have(bundle: Mapping[str, Any], name: str, types: tuple[str, ...]) 
     if type_.__class__ is not str or entries.__class__ not in (list, tuple):
         return False
     wanted = type_ in types
-    return all(each.__class__ is dict and bool(each.get(name)) is wanted for each in entries)
+    return all(
+        each.__class__ is dict and (each.get(name) is not None) is wanted for each in entries
+    )
 
 
 def _bdl_7(bundle: Mapping[str, Any]) -> bool:

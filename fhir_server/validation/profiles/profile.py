@@ -54,7 +54,7 @@ class Profiles:
         self.definitions = definitions
         self.library = Library(find, definitions)
         self._profiles: dict[str, Profile | ProfileFault] = {}
-        self._compiling = RLock()
+        self.compiling = RLock()
         self._base_constraints = _base_constraints(definitions)
 
     def profile(self, canonical: str) -> Profile | None:
@@ -64,7 +64,7 @@ class Profiles:
             structure = self.library.structure(canonical)
             if structure is None:
                 return None
-            with self._compiling:
+            with self.compiling:
                 known = self._profiles.get(canonical) or self._compiled(canonical)
                 self._profiles[canonical] = known
         if isinstance(known, ProfileFault):

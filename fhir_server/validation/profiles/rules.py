@@ -5,10 +5,13 @@ from typing import Any
 
 from fhir_server.fhirpath import FhirPathError, Node
 from fhir_server.fhirpath import compile as compile_fhirpath
+from fhir_server.fhirpath.model import NodeType
 from fhir_server.fhirpath.nodes import root_node
 from fhir_server.validation.profiles.run import Run
 from fhir_server.validation.profiles.tree import Json
 from fhir_server.validation.profiles.values import equals, given, matches, told
+
+_ABSTRACT = frozenset({"Element", "BackboneElement", "Resource", "DomainResource"})
 
 # Takes a value that is there; reports to the run.
 Rule = Callable[[Node, Run], None]
@@ -95,12 +98,20 @@ def _limit(limit: Node, rule: str, operator: str, url: str) -> Rule:
     return check
 
 
+def is_of(kind: NodeType, code: str) -> bool:
+    """Whether a value of a type may stand where an ElementDefinition has the type `code`.
+
+    A `code` is no `string` there, although it derives from it; any resource is a `Resource`.
+    """
+    return kind.name == code or (code in _ABSTRACT and code in kind.bases)
+
+
 def type_rule(allowed: frozenset[str], url: str) -> Rule:
     """Which of the types of a choice are left."""
     source = (url, "type")
 
     def check(node: Node, run: Run) -> None:
-        if node.kind.name not in allowed and allowed.isdisjoint(node.kind.bases):
+        if not any(is_of(node.kind, code) for code in allowed):
             what = f"Expected {' or '.join(sorted(allowed))}, found {node.kind.name}."
             run.report(node, "structure", what, source)
 
@@ -111,7 +122,7 @@ def profile_rule(code: str, canonicals: tuple[str, ...]) -> Rule:
     """The profiles on a type, of which one must hold (R4 elementdefinition.html#type)."""
 
     def check(node: Node, run: Run) -> None:
-        if node.kind.name != code and code not in node.kind.bases:
+        if not is_of(node.kind, code):
             return
         if len(canonicals) == 1:
             _against(node, canonicals[0], run)

@@ -66,7 +66,8 @@ class Run:
     ) -> None:
         self.profiles = profiles
         self.settings = settings
-        self.findings: list[Finding] = []
+        self.errors: list[Finding] = []
+        self._others: list[Finding] = []
         self.questions: set[Question] = set()
         self._answers = answers
         self._given_resolver = resolver
@@ -94,9 +95,16 @@ class Run:
         severity: str = "error",
     ) -> None:
         """Note a finding at `node`, or at its child `below`. `source` is profile and rule."""
-        if len(self.findings) < MOST_ISSUES:
+        # Counted apart, so that no number of warnings hides an error.
+        findings = self.errors if severity == "error" else self._others
+        if len(findings) < MOST_ISSUES:
             place = f"{node.path}.{below}" if below else node.path
-            self.findings.append(Finding(code, diagnostics, place, severity, *source))
+            findings.append(Finding(code, diagnostics, place, severity, *source))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found, errors first."""
+        return (*self.errors, *self._others)
 
     def unusable(self, node: Node, fault: ProfileFault, *, severity: str = "warning") -> None:
         """Note that a profile cannot be used here."""
@@ -169,14 +177,15 @@ class Run:
 
     def tried(self, check: Callable[[], object]) -> bool:
         """Whether a check finds no error; what it finds is not reported."""
-        findings, self.findings = self.findings, []
+        outer = self.errors, self._others
+        self.errors, self._others = [], []
         self._depth += 1
         try:
             check()
-            return not any(each.severity == "error" for each in self.findings)
+            return not self.errors
         finally:
             self._depth -= 1
-            self.findings = findings
+            self.errors, self._others = outer
 
     def against(self, node: Node, profile: "Profile") -> None:
         """Check `node` against a profile and report what is wrong, once a node and profile."""

@@ -1,5 +1,6 @@
 """Slices: rules for some of the values of an element (R4 profiling.html#slicing)."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -108,16 +109,16 @@ def _general(name: str, slices: Sequence[Slice], rules: str, ordered: bool, url:
 
     def check(parent: Node, nodes: Sequence[Node], run: Run) -> None:
         found: dict[str, list[Node]] = {each.name: [] for each in slices}
-        untold, last = 0, -1
-        ended = False
+        untold: Counter[str] = Counter()
+        last, ended = -1, False
         for node in nodes:
-            member, unknown = _find(named, node, run)
-            if member is None and not unknown:
+            member, possible = _find(named, node, run)
+            if member is None and not possible:
                 member = others
             if member is None:
-                untold += unknown
-                ended = ended or not unknown
-                if not unknown and rules == "closed":
+                untold.update(possible)
+                ended = ended or not possible
+                if not possible and rules == "closed":
                     what = f"It is in none of the slices {', '.join(order)}."
                     run.report(node, "structure", what, (url, "slicing"))
                 continue
@@ -132,20 +133,21 @@ def _general(name: str, slices: Sequence[Slice], rules: str, ordered: bool, url:
                 run.report(node, "structure", what, (url, "slicing"))
             last = max(last, order[member.name])
         for each in slices:
-            _check_slice(name, each, parent, found[each.name], untold, run, url)
+            _check_slice(name, each, parent, found[each.name], untold[each.name], run, url)
 
     return check
 
 
-def _find(slices: Sequence[Slice], node: Node, run: Run) -> tuple[Slice | None, bool]:
-    """The first slice a value belongs to; else whether it may belong to one."""
-    unknown = False
+def _find(slices: Sequence[Slice], node: Node, run: Run) -> tuple[Slice | None, list[str]]:
+    """The first slice a value belongs to; else the names of those it may belong to."""
+    possible = []
     for each in slices:
         result = each.has(node, run)
         if result:
-            return each, False
-        unknown = unknown or result is None
-    return None, unknown
+            return each, []
+        if result is None:
+            possible.append(each.name)
+    return None, possible
 
 
 def _check_slice(

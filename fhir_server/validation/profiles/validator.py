@@ -6,7 +6,6 @@ from typing import Any
 from fhir_server.fhirpath import Node
 from fhir_server.fhirpath.nodes import root_node
 from fhir_server.outcome import Issue
-from fhir_server.validation.found import MOST_ISSUES
 from fhir_server.validation.profiles.base import CORE
 from fhir_server.validation.profiles.base_rules import BaseRules
 from fhir_server.validation.profiles.extensions import check_extension
@@ -115,7 +114,7 @@ class Invariants:
             return Report(())
         run = Run(self._profiles, self._settings, answers or {}, None)
         self._rules.check(root, run)
-        return Report(tuple(run.findings), frozenset(run.questions))
+        return Report(run.findings, frozenset(run.questions))
 
 
 def _claimed(node: Node, run: Run) -> None:
@@ -164,4 +163,4 @@ def _of_structure(resource: Any, issues: Iterable[Issue]) -> tuple[Finding, ...]
 
 def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once, however many rules say the same."""
-    return tuple(dict.fromkeys(findings))[: 2 * MOST_ISSUES]
+    return tuple(dict.fromkeys(findings))
