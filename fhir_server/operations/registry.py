@@ -2,10 +2,23 @@
 
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.convert import CONVERT
+from fhir_server.operations.expand import EXPAND
+from fhir_server.operations.lookup import LOOKUP
 from fhir_server.operations.operation import Operation, routes
+from fhir_server.operations.subsumes import SUBSUMES
+from fhir_server.operations.translate import TRANSLATE
+from fhir_server.operations.validate_code import VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET
 from fhir_server.spec import Definitions
 
-OPERATIONS: tuple[Operation, ...] = (CONVERT,)
+OPERATIONS: tuple[Operation, ...] = (
+    CONVERT,
+    EXPAND,
+    LOOKUP,
+    SUBSUMES,
+    TRANSLATE,
+    VALIDATE_IN_CODE_SYSTEM,
+    VALIDATE_IN_VALUE_SET,
+)
 
 
 def operation_routes(definitions: Definitions) -> tuple[InteractionDefinition, ...]:

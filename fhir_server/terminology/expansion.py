@@ -1,6 +1,6 @@
 """The codes of a value set, in order, to be filtered and paged (R4 valueset.html#expansion)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import overload
 
@@ -103,6 +103,10 @@ class Expansion:
         if not wanted:
             return self
         return self._of([block.where(wanted) for block in self.blocks])
+
+    def narrowed(self, keep: Callable[[Block], Block]) -> "Expansion":
+        """What a function leaves of each block."""
+        return self._of([keep(block) for block in self.blocks])
 
     def page(self, offset: int = 0, count: int | None = None) -> list[Member]:
         """The members from an offset on, all of them if no count is given."""
