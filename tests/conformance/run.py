@@ -17,6 +17,7 @@ from tests.conformance import (
     fhirpath,
     invariants,
     patches,
+    profiles,
     score,
     search_index,
     searches,
@@ -54,6 +55,7 @@ def scores(suites: Path) -> list[score.Score]:
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))
         found += _timed("invariants", lambda: invariants.run(package))
         found += _timed("search index", lambda: search_index.run(package))
+        found += _timed("profiles", lambda: profiles.run(package, suites))
         return found
 
 
