@@ -90,7 +90,7 @@ class Reindexing:
             await pause.until(time.monotonic() + self._grace)
         upgrading = state.format < state.target
         types = _types(state)
-        found = await reindex.extent(connection, work.tenant, types)
+        found = await reindex.extent(connection, work.tenant, types, containers=not upgrading)
         progress = Progress(
             state.generation,
             state.target if upgrading else None,
@@ -107,7 +107,14 @@ class Reindexing:
         """Read the next resources of a type again. Raises `_Stale` with nothing stored."""
         type_ = progress.types[0]
         rows = await reindex.following(
-            connection, work.tenant, type_, progress.after, progress.end, self._batch
+            connection,
+            work.tenant,
+            type_,
+            progress.after,
+            progress.end,
+            self._batch,
+            # If all resources are read, each is read as what it is itself.
+            containers=progress.target is None,
         )
         entries = await _extract(index, rows)
         texts = {text for _, values in entries for text in values.texts}

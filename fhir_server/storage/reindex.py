@@ -23,37 +23,69 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is to be read: resources by type, and the highest row id."""
+    """How much is to be read: resources by what they are read for, and the highest row id."""
 
     counts: dict[str, int]
     end: int
 
 
-async def extent(connection: Connection, tenant: str, types: Sequence[str]) -> Extent:
-    """How many resources of some types there are now."""
-    schema = schema_name(tenant)
-    cursor = await connection.execute(
-        f"select type, count(*), max(rid) from {schema}.resource "
-        "where type = any(%s) and content is not null group by type",
-        (list(types),),
-    )
+async def extent(
+    connection: Connection, tenant: str, types: Sequence[str], *, containers: bool
+) -> Extent:
+    """How many resources of some types there are now.
+
+    containers: those count, too, that contain one of a type.
+    """
+    values = (list(types), list(types) if containers else [])
+    cursor = await connection.execute(_EXTENT.replace("{s}", schema_name(tenant)), values)
     rows = await cursor.fetchall()
     counts = {str(type_): int(number) for type_, number, _ in rows}
     return Extent(counts, max((int(last) for _, _, last in rows), default=0))
 
 
+_EXTENT = """
+select type, count(distinct rid), max(rid) from (
+  select type, rid from {s}.resource where type = any(%s) and content is not null
+  union all select type, container from {s}.contained where type = any(%s)) found
+group by type"""
+
+
 async def following(
-    connection: Connection, tenant: str, type_: str, after: int, end: int, most: int
+    connection: Connection,
+    tenant: str,
+    type_: str,
+    after: int,
+    end: int,
+    most: int,
+    *,
+    containers: bool,
 ) -> list[Row]:
-    """The next resources of a type by row id, up to `end`."""
-    schema = schema_name(tenant)
-    cursor = await connection.execute(
-        f"select rid, version, coalesce(exact, content::text) from {schema}.resource "
-        "where type = %s and rid > %s and rid <= %s and content is not null order by rid limit %s",
-        (type_, after, end, most),
-        prepare=False,
-    )
+    """The next resources of a type by row id, up to `end`; with what contains one, or without."""
+    inner = type_ if containers else None
+    values = {"type": type_, "inner": inner, "after": after, "end": end, "most": most}
+    query = _FOLLOWING.replace("{s}", schema_name(tenant))
+    cursor = await connection.execute(query, values, prepare=False)
     return [Row(*row) for row in await cursor.fetchall()]
+
+
+# At each place that a contained resource of the type has somewhere, containers come in order.
+_FOLLOWING = """
+with own as (
+  select rid from {s}.resource
+  where type = %(type)s and rid > %(after)s and rid <= %(end)s and content is not null
+  order by rid limit %(most)s
+), containers as (
+  select found.container from generate_series(1, (
+    select max(place) from {s}.contained where type = %(inner)s)) at (place),
+  lateral (
+    select c.container from {s}.contained c
+    where c.type = %(inner)s and c.place = at.place and c.container > %(after)s
+      and c.container <= %(end)s
+    order by c.container limit %(most)s) found
+)
+select rid, version, coalesce(exact, content::text) from {s}.resource
+where rid in (select rid from own union select container from containers) and content is not null
+order by rid limit %(most)s"""
 
 
 async def replace_entries(

@@ -171,7 +171,7 @@ contained = Table(
     "with those of the container, under parameter xor place.",
 )
 Index("contained_container", contained.c.container, contained.c.place)
-Index("contained_by_type", contained.c.type, contained.c.place)
+Index("contained_by_type", contained.c.type, contained.c.place, contained.c.container)
 Index("contained_reference_key", contained.c.reference_key)
 Index(
     "contained_keys",

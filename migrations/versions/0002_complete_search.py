@@ -39,9 +39,10 @@ create table contained (
     targets bigint[] not null
 );
 create index contained_container on contained (container, place);
-create index contained_by_type on contained (type, place);
+create index contained_by_type on contained (type, place, container);
 create index contained_reference_key on contained (reference_key);
 create index contained_keys on contained using gin (keys) with (gin_pending_list_limit = 256);
+alter table contained set (autovacuum_analyze_scale_factor = 0.02);
 
 create table vocabulary (
     parameter bigint not null,

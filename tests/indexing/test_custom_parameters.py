@@ -78,6 +78,26 @@ async def test_a_parameter_finds_what_was_stored_before_it_and_after_on_every_wo
     assert version == "1", "reading a resource again made a version"
 
 
+async def test_a_parameter_of_a_type_is_read_from_contained_resources_too(
+    both: list[httpx.AsyncClient],
+) -> None:
+    one, other = both
+    inside = [patient("p", "grey", birthDate="1970"), patient("q", "blue", birthDate="1980")]
+    for id_, contained in (("box", inside), ("empty", [])):
+        more = {"contained": contained} if contained else {}
+        basic = {"resourceType": "Basic", "id": id_, "code": {"text": "x"}} | more
+        await put(one, basic)
+    definition = await made(one, parameter("iris", f"Patient.extension('{EYES}').value as code"))
+    await searchable(other, "Patient?iris=grey")
+    search = "Patient?_contained=true&iris="
+    assert await ids(other, f"{search}grey") == {"box"}
+    assert await ids(other, f"{search}grey&birthdate=1970") == {"box"}
+    assert await ids(other, f"{search}grey&birthdate=1980") == set()
+    assert await ids(other, f"{search}green") == set()
+    assert (await one.delete(f"SearchParameter/{definition}")).status_code in (200, 204)
+    await until_complete(one, other)
+
+
 async def test_until_everything_is_read_searches_are_refused_with_the_progress(
     both: list[httpx.AsyncClient], database: str
 ) -> None:

@@ -9,7 +9,8 @@ from psycopg import AsyncConnection
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.storage import reindex, resources
-from fhir_server.storage.resources import Written
+from fhir_server.storage.reindex import Row
+from fhir_server.storage.resources import Contained, Written
 from fhir_server.storage.statements import statements_for
 from fhir_server.storage.store import Connection
 
@@ -21,6 +22,10 @@ FULL = IndexEntries(
     strings=[(1, "a"), (1, "b")],
     dates=[(2, 10, 20)],
     numbers=[(3, 0, Decimal("1.5"), Decimal("2"))],
+    contained=[
+        Contained(1, "Patient", "p", 70, [4, 5], [6]),
+        Contained(2, "Patient", "", 71, [], []),
+    ],
 )
 
 
@@ -39,6 +44,12 @@ async def entries(connection: Connection, rid: int) -> dict[str, Any]:
             f"select * from tenant_default.{table} where rid = %s order by 2, 3", (rid,)
         )
         found[table] = [row[1:] for row in await cursor.fetchall()]
+    cursor = await connection.execute(
+        "select place, type, id, reference_key, keys, targets from tenant_default.contained "
+        "where container = %s order by place",
+        (rid,),
+    )
+    found["contained"] = [Contained(*row) for row in await cursor.fetchall()]
     return found
 
 
@@ -48,11 +59,20 @@ def expected(values: IndexEntries) -> dict[str, Any]:
         "string_value": values.strings,
         "date_value": values.dates,
         "number_value": values.numbers,
+        "contained": values.contained,
     }
 
 
+async def following(
+    connection: Connection, type_: str, after: int, end: int, most: int, *, containers: bool = True
+) -> list[Row]:
+    return await reindex.following(
+        connection, "default", type_, after, end, most, containers=containers
+    )
+
+
 async def read_anew(connection: Connection, rid: int, values: IndexEntries) -> None:
-    rows = await reindex.following(connection, "default", "Basic", rid - 1, rid, 1)
+    rows = await following(connection, "Basic", rid - 1, rid, 1)
     async with connection.transaction():
         await reindex.replace_entries(connection, "default", [(row, values) for row in rows])
 
@@ -63,7 +83,10 @@ async def test_entries_are_replaced_in_all_tables_and_no_version_is_made(
     assert await resources.create(connection, STATEMENTS, written(1, 1, FULL))
     assert await resources.create(connection, STATEMENTS, written(2, 1, FULL))
     other = IndexEntries(
-        keys=[2, 5], strings=[(1, "b"), (4, "c")], numbers=[(3, 0, Decimal("7"), Decimal("7"))]
+        keys=[2, 5],
+        strings=[(1, "b"), (4, "c")],
+        numbers=[(3, 0, Decimal("7"), Decimal("7"))],
+        contained=[Contained(1, "Patient", "p", 70, [4], [6])],
     )
     await read_anew(connection, 1, other)
     assert await entries(connection, 1) == expected(other)
@@ -77,8 +100,10 @@ async def test_entries_are_replaced_in_all_tables_and_no_version_is_made(
 
 async def test_a_version_written_meanwhile_keeps_its_entries(connection: Connection) -> None:
     assert await resources.create(connection, STATEMENTS, written(10, 1, FULL))
-    rows = await reindex.following(connection, "default", "Basic", 9, 10, 1)
-    newer = IndexEntries(keys=[8], strings=[(1, "new")])
+    rows = await following(connection, "Basic", 9, 10, 1)
+    newer = IndexEntries(
+        keys=[8], strings=[(1, "new")], contained=[Contained(1, "Group", "g", 72, [9], [])]
+    )
     assert await resources.replace(connection, STATEMENTS, written(10, 2, newer), 1)
     async with connection.transaction():
         await reindex.replace_entries(connection, "default", [(row, FULL) for row in rows])
@@ -91,7 +116,7 @@ async def test_an_update_that_waits_for_the_row_leaves_none_of_the_values_read_a
     only_numbers = IndexEntries(keys=FULL.keys, targets=FULL.targets, numbers=[(9, 0, 1, 1)])  # type: ignore[list-item]
     assert await resources.create(connection, STATEMENTS, written(20, 1, FULL))
     newer = IndexEntries(keys=[8], strings=[(1, "new")])
-    rows = await reindex.following(connection, "default", "Basic", 19, 20, 1)
+    rows = await following(connection, "Basic", 19, 20, 1)
     async with connection.transaction():
         await reindex.replace_entries(connection, "default", [(rows[0], only_numbers)])
         update = asyncio.create_task(
@@ -117,8 +142,39 @@ async def test_deleted_resources_and_other_types_are_not_read(connection: Connec
     assert await resources.create(connection, STATEMENTS, written(30, 1, FULL))
     deletion = Written(30, "Basic", "r30", 2, NOW, "DELETE", None, 30, resources.deleted_values())
     assert await resources.replace(connection, STATEMENTS, deletion, 1)
-    assert await reindex.following(connection, "default", "Basic", 29, 30, 9) == []
-    assert await reindex.following(connection, "default", "Patient", 0, 99, 9) == []
-    extent = await reindex.extent(connection, "default", ["Basic", "Patient"])
+    assert await following(connection, "Basic", 29, 30, 9) == []
+    assert await following(connection, "Device", 0, 99, 9) == []
+    extent = await reindex.extent(connection, "default", ["Basic", "Device"], containers=True)
     assert extent.counts == {"Basic": 4}
     assert extent.end == 20
+
+
+async def test_what_contains_one_of_a_type_is_read_for_it_in_order_and_once(
+    connection: Connection,
+) -> None:
+    inside = {
+        40: [("Device", "a")],
+        41: [("Media", "a")],
+        42: [("Media", "a"), ("Device", "b"), ("Device", "c")],
+        43: [("Media", "b"), ("Device", "d")],
+    }
+    for rid, items in inside.items():
+        contained = [
+            Contained(place, type_, id_, rid, [], []) for place, (type_, id_) in enumerate(items, 1)
+        ]
+        row = written(rid, 1, IndexEntries(contained=contained))
+        assert await resources.create(connection, STATEMENTS, row)
+
+    async def read(after: int, end: int, most: int, **how: bool) -> list[int]:
+        rows = await following(connection, "Device", after, end, most, **how)
+        return [row.rid for row in rows]
+
+    assert await read(0, 99, 9) == [40, 42, 43]
+    assert await read(0, 99, 2) == [40, 42]
+    assert await read(40, 99, 2) == [42, 43]
+    assert await read(0, 42, 9) == [40, 42]
+    assert await read(0, 99, 9, containers=False) == []
+    found = await reindex.extent(connection, "default", ["Device", "Media"], containers=True)
+    assert (found.counts, found.end) == ({"Device": 3, "Media": 3}, 43)
+    found = await reindex.extent(connection, "default", ["Device", "Media"], containers=False)
+    assert (found.counts, found.end) == ({}, 0)
