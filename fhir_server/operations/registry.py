@@ -2,6 +2,7 @@
 
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.convert import CONVERT
+from fhir_server.operations.everything import ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING
 from fhir_server.operations.expand import EXPAND
 from fhir_server.operations.lookup import LOOKUP
 from fhir_server.operations.operation import Operation, routes
@@ -12,8 +13,10 @@ from fhir_server.spec import Definitions
 
 OPERATIONS: tuple[Operation, ...] = (
     CONVERT,
+    ENCOUNTER_EVERYTHING,
     EXPAND,
     LOOKUP,
+    PATIENT_EVERYTHING,
     SUBSUMES,
     TRANSLATE,
     VALIDATE_IN_CODE_SYSTEM,

@@ -1,0 +1,45 @@
+"""When care was given: the search parameter that tells it, by type.
+
+What has no such date, or is of another type (conditions, allergies, coverage, people), belongs to
+every time.
+"""
+
+CARE_DATES = {
+    "Appointment": "date",
+    "CarePlan": "date",
+    "ChargeItem": "occurrence",
+    "Claim": "created",
+    "ClinicalImpression": "date",
+    "Communication": "sent",
+    "CommunicationRequest": "occurrence",
+    "Composition": "date",
+    "DetectedIssue": "identified",
+    "DeviceRequest": "authored-on",
+    "DiagnosticReport": "date",
+    "DocumentManifest": "created",
+    "DocumentReference": "period",
+    "Encounter": "date",
+    "EpisodeOfCare": "date",
+    "ExplanationOfBenefit": "created",
+    "ImagingStudy": "started",
+    "Immunization": "date",
+    "ImmunizationRecommendation": "date",
+    "Invoice": "date",
+    "List": "date",
+    "MeasureReport": "period",
+    "Media": "created",
+    "MedicationAdministration": "effective-time",
+    "MedicationDispense": "whenhandedover",
+    "MedicationRequest": "authoredon",
+    "MedicationStatement": "effective",
+    "NutritionOrder": "datetime",
+    "Observation": "date",
+    "Procedure": "date",
+    "QuestionnaireResponse": "authored",
+    "RequestGroup": "authored",
+    "RiskAssessment": "date",
+    "ServiceRequest": "occurrence",
+    "Specimen": "collected",
+    "SupplyRequest": "date",
+    "VisionPrescription": "datewritten",
+}
