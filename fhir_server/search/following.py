@@ -7,6 +7,7 @@ of hardly more than a page of it is held.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from fhir_server.fhir_json import decode
 from fhir_server.outcome import Invalid, Issue
@@ -108,17 +109,17 @@ class _Following:
         rows, total = await find(
             self.at, wanted, current, after=after, most=self.size, read=self.size
         )
-        return Followed(rows, rows[-1].place if rows else after, total - len(rows))
+        return Followed(rows, rows[-1].order if rows else after, total - len(rows))
 
     async def again(self, after: Place) -> Followed:
         """What the rules find from the matches and, if they iterate, from what was found."""
         found, stopped = await self._rounds()
-        places = sorted(place for place in found if place > after)
-        shown = [found[place] for place in places[: self.size]]
+        rest = sorted((row for row in found.values() if row.order > after), key=attrgetter("order"))
+        shown = rest[: self.size]
         await self._read(shown)
         rows = [row for row in shown if row.content is not None]
-        last = shown[-1].place if shown else after
-        return Followed(rows, last, len(places) - len(shown), stopped)
+        last = shown[-1].order if shown else after
+        return Followed(rows, last, len(rest) - len(shown), stopped)
 
     async def _rounds(self) -> tuple[dict[Place, Row], str]:
         found: dict[Place, Row] = {}

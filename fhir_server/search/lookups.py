@@ -13,9 +13,10 @@ from fhir_server.search.links import Links
 from fhir_server.search.settle import Settling
 from fhir_server.storage.resources import array
 
-# The place of a resource in the order of what comes along: row id and version.
+# Row id and version, or a place in the order of what comes along.
 Place: TypeAlias = tuple[int, int]
 START: Place = (0, 0)
+_CURRENT_PLACE = 2**31 - 1
 
 # More rows than this are not taken at once.
 _AT_ONCE = 200
@@ -37,8 +38,16 @@ class Row:
 
     @property
     def place(self) -> Place:
-        """Its place in the order of what comes along."""
+        """Its row id and version."""
         return self.rid, self.version
+
+    @property
+    def order(self) -> Place:
+        """Its place in the order of what comes along: a current version after superseded ones.
+
+        Whatever version is current has the same place, so that none comes again when it changes.
+        """
+        return self.rid, self.version if self.old else _CURRENT_PLACE
 
 
 @dataclass(slots=True)
@@ -153,13 +162,13 @@ _SUPERSEDED = (
 )
 _FIND = (
     "with found as materialized (select distinct * from ({found}) f "
-    "where (f.rid, f.version) > (%s, %s)), "
-    "page as (select *, row_number() over (order by rid, version) as n from found "
-    "order by rid, version limit %s) "
+    f"where (f.rid, case when f.old then f.version else {_CURRENT_PLACE} end) > (%s, %s)), "
+    "page as (select *, row_number() over (order by rid, old desc, version) as n from found "
+    "order by rid, old desc, version limit %s) "
     "select p.rid, p.version, p.type, p.id, p.old, j.json, c.total "
     "from (select count(*) as total from found) c left join "
     "(page p left join lateral ({content} offset 0) j on true) on true "
-    "order by p.rid, p.version"
+    "order by p.rid, p.old desc, p.version"
 )
 _LOAD = (
     "select r.rid, w.version, r.type, r.id, r.version <> w.version, convert_to(case "
