@@ -5,6 +5,8 @@ from fhir_server.operations.convert import CONVERT
 from fhir_server.operations.everything import ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING
 from fhir_server.operations.expand import EXPAND
 from fhir_server.operations.lookup import LOOKUP
+from fhir_server.operations.meta import META
+from fhir_server.operations.meta_change import META_ADD, META_DELETE
 from fhir_server.operations.operation import Operation, routes
 from fhir_server.operations.subsumes import SUBSUMES
 from fhir_server.operations.translate import TRANSLATE
@@ -16,6 +18,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ENCOUNTER_EVERYTHING,
     EXPAND,
     LOOKUP,
+    META,
+    META_ADD,
+    META_DELETE,
     PATIENT_EVERYTHING,
     SUBSUMES,
     TRANSLATE,
