@@ -89,10 +89,10 @@ class Extractor:
         plan.presence.enter(entries)
 
     def _enter_contained(self, resource: dict[str, Any], entries: IndexEntries) -> None:
-        for place, item in enumerate(resource["contained"], 1):
+        for place, item in enumerate(resource["contained"] or (), 1):
             inner = IndexEntries(container=entries.container)
             try:
-                type_, id_ = item["resourceType"], item.get("id", "")
+                type_, id_ = str(item["resourceType"]), str(item.get("id", ""))
                 self._enter(InContainer(item, resource), inner)
             except _MALFORMED:
                 continue

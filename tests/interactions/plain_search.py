@@ -92,7 +92,10 @@ Asked: TypeAlias = Plain | Chain | Has
 
 
 def matches(world: World, type_: str, asked: Iterable[Asked]) -> list[Json]:
-    """The resources of a type that meet every condition, in the order of the world."""
+    """The resources of a type that meet every condition, in the order of the world.
+
+    Those that are contained in others are among them.
+    """
     wanted = list(asked)
     return [
         resource
@@ -100,6 +103,42 @@ def matches(world: World, type_: str, asked: Iterable[Asked]) -> list[Json]:
         if resource["resourceType"] == type_
         and all(holds(world, resource, condition) for condition in wanted)
     ]
+
+
+# What a contained resource is called in the world, `Observation/1#p`.
+NAME = "@"
+
+
+def name_of(resource: Json) -> str:
+    """What references to a resource say."""
+    return str(resource.get(NAME) or f"{resource['resourceType']}/{resource['id']}")
+
+
+def unpacked(world: World) -> dict[str, Json]:
+    """The world with each contained resource as one of its own, and references as they are meant.
+
+    The references within a resource are the one thing that is not read as it stands.
+    """
+    found: dict[str, Json] = {}
+    for name, resource in world.items():
+        bare = {key: value for key, value in resource.items() if key != "contained"}
+        found[name] = _meant(bare, name)
+        for item in resource.get("contained", ()):
+            inner = f"{name}#{item['id']}"
+            found[inner] = _meant(item, name) | {NAME: inner}
+    return found
+
+
+def _meant(value: Any, container: str) -> Any:
+    if isinstance(value, list):
+        return [_meant(item, container) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _meant(item, container) for key, item in value.items()}
+    text = found.get("reference")
+    if isinstance(text, str) and text.startswith("#"):
+        found["reference"] = container if text == "#" else container + text
+    return found
 
 
 def holds(world: World, resource: Json, asked: Asked) -> bool:
@@ -114,9 +153,10 @@ def holds(world: World, resource: Json, asked: Asked) -> bool:
                 for end in ends
             )
         case Has():
-            name = f"{resource['resourceType']}/{resource['id']}"
+            name = name_of(resource)
             return any(
                 source["resourceType"] == asked.source
+                and NAME not in source
                 and name in referred(source, asked.code)
                 and holds(world, source, asked.inner)
                 for source in world.values()

@@ -62,6 +62,10 @@ RESOURCES = (
                                  position={"latitude": 48.2, "longitude": 16.3})]),
     resource("Location", "ward", name="Ward", partOf=reference("Location/clinic")),
     resource("Location", "clinic", name="Clinic"),
+    resource("Location", "nook", partOf=reference("#f"), contained=[
+        resource("Location", "f", name="Floor", partOf=reference("Location/clinic"))]),
+    resource("Encounter", "outside", status="planned", **{"class": {"code": "AMB"}},
+             location=[{"location": reference("Location/clinic")}]),
     resource("QuestionnaireResponse", "r", status="completed", questionnaire="#q", contained=[
         resource("Questionnaire", "q", status="draft", title="Mood")]),
 )  # fmt: skip
@@ -128,7 +132,7 @@ async def test_containers_are_found_by_what_one_contained_resource_is(
         ("?_contained=both&_type=Patient,Location&name=ann,ward", "real one two ward"),
         ("?_contained=true&_id=l,d", "two visit"),
         ("?_contained=both&_id=l,one", "one visit"),
-        ("?_contained=true", "one two light heavy self visit r"),
+        ("?_contained=true", "one two light heavy self visit nook r"),
     ],
 )
 async def test_real_resources_are_found_too_if_asked_for(
@@ -154,7 +158,10 @@ async def test_real_resources_are_found_too_if_asked_for(
          "light heavy"),
         ("DiagnosticReport?result.patient.family=bob", "heavy"),
         ("Encounter?location.name=bed", "visit"),
-        ("Encounter?location:below=Location/clinic", "visit"),
+        ("Encounter?location:below=Location/clinic", "visit outside"),
+        ("Encounter?location:below=Location/ward", "visit"),
+        ("Encounter?location:above=Location/nook", "outside"),
+        ("Location?partof:below=Location/clinic", "ward nook"),
         ("Encounter?location:below=Location/elsewhere", ""),
         ("QuestionnaireResponse?questionnaire.title=mood", "r"),
         ("QuestionnaireResponse?questionnaire.title=sleep", ""),
@@ -178,7 +185,8 @@ async def test_chains_end_in_contained_resources_too(
         ("Task?_contained=true&focus:Task.status=draft", "self"),
         ("Task?_contained=true&part-of:Task.status=draft", "self"),
         ("Organization?_contained=true&partof.name=acme", "two"),
-        ("Location?_contained=true&partof:below=Location/clinic", "visit"),
+        ("Location?_contained=true&partof:below=Location/clinic", "visit nook"),
+        ("Location?_contained=true&partof:below=Location/ward", "visit"),
         ("Patient?_contained=true&_has:Observation:subject:date=2020", "one"),
         ("Patient?_contained=true&_has:Observation:subject:status=final&gender=female", "one"),
         ("Patient?_contained=true&_has:Observation:focus:status=final", "two"),

@@ -253,3 +253,67 @@ def test_a_resource_of_an_unknown_type_has_nothing_present() -> None:
     assert EXTRACTOR.extract({"resourceType": "Nonsense", "id": "n"}).keys == [
         key("Nonsense|:present", "")
     ]
+
+
+def test_a_contained_resource_has_entries_of_its_own() -> None:
+    patient = {
+        "resourceType": "Patient",
+        "id": "p",
+        "birthDate": "1970-01-01",
+        "link": [{"other": {"reference": "#"}}, {"other": {"reference": "#q"}}],
+        "generalPractitioner": [{"reference": "Practitioner/7"}],
+    }
+    other = {"resourceType": "Patient", "birthDate": "1970-01-02"}
+    entries = EXTRACTOR.extract(
+        {
+            "resourceType": "Observation",
+            "id": "o",
+            "subject": {"reference": "#p"},
+            "contained": [patient, other],
+        }
+    )
+    first, second = entries.contained
+    assert first[:4] == (1, "Patient", "p", hash64("Observation/o#p"))
+    assert second[:3] == (2, "Patient", "")
+    present = "birthdate,deceased,general-practitioner,link"
+    assert first.keys == sorted(
+        key(f"Patient|{code}", text)
+        for code, text in (
+            ("birthdate:within", "1970"),
+            ("birthdate:within", "1970-01"),
+            ("deceased", "*\x1ffalse"),
+            ("deceased", "\x1ffalse"),
+            ("general-practitioner", "Practitioner/7"),
+            ("link", "Observation/o"),
+            ("link", "Observation/o#q"),
+            (":present", present),
+        )
+    )
+    expected = ("Practitioner/7", "Observation/o", "Observation/o#q")
+    assert sorted(first.targets) == sorted(map(hash64, expected))
+    assert second.targets == []
+    birth, day = hash64("Patient|birthdate"), 86_400_000_000
+    assert entries.dates == [(birth ^ 1, 0, day), (birth ^ 2, day, 2 * day)]
+    assert entries.targets == [hash64("Observation/o#p")]
+    assert {key("Observation|subject", "Observation/o#p"), key("Observation|patient",
+            "Observation/o#p")} <= set(entries.keys)  # fmt: skip
+    assert (hash64("Patient|:present"), present) in entries.texts
+    assert not set(entries.keys) & set(first.keys)
+
+
+def test_what_refers_to_its_container_has_the_type_of_that() -> None:
+    inside = {"resourceType": "Observation", "id": "o", "subject": {"reference": "#"}}
+    patient = {"resourceType": "Patient", "id": "1", "contained": [inside]}
+    (found,) = EXTRACTOR.extract(patient).contained
+    assert key("Observation|patient", "Patient/1") in found.keys
+    group = {"resourceType": "Group", "id": "1", "contained": [inside]}
+    (found,) = EXTRACTOR.extract(group).contained
+    assert key("Observation|subject", "Group/1") in found.keys
+    assert key("Observation|patient", "Group/1") not in found.keys
+
+
+def test_a_contained_resource_of_the_wrong_shape_is_passed_over() -> None:
+    inside: list[Any] = [None, "x", {"id": "a"}, {"resourceType": "Patient", "id": "p"}]
+    for contained in (inside, [inside], None):
+        entries = EXTRACTOR.extract({"resourceType": "Basic", "id": "b", "contained": contained})
+        assert [item.id for item in entries.contained] == (["p"] if contained is inside else [])
