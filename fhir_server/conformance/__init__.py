@@ -1,0 +1,1 @@
+"""Tests of FHIR servers written as TestScript resources (R4 testscript.html)."""
