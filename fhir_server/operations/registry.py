@@ -4,6 +4,7 @@ from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.convert import CONVERT
 from fhir_server.operations.everything import ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING
 from fhir_server.operations.expand import EXPAND
+from fhir_server.operations.lastn import LASTN
 from fhir_server.operations.lookup import LOOKUP
 from fhir_server.operations.meta import META
 from fhir_server.operations.meta_change import META_ADD, META_DELETE
@@ -17,6 +18,7 @@ OPERATIONS: tuple[Operation, ...] = (
     CONVERT,
     ENCOUNTER_EVERYTHING,
     EXPAND,
+    LASTN,
     LOOKUP,
     META,
     META_ADD,
