@@ -2,6 +2,7 @@
 
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.convert import CONVERT
+from fhir_server.operations.document import DOCUMENT
 from fhir_server.operations.everything import ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING
 from fhir_server.operations.expand import EXPAND
 from fhir_server.operations.lastn import LASTN
@@ -16,6 +17,7 @@ from fhir_server.spec import Definitions
 
 OPERATIONS: tuple[Operation, ...] = (
     CONVERT,
+    DOCUMENT,
     ENCOUNTER_EVERYTHING,
     EXPAND,
     LASTN,
