@@ -1,5 +1,7 @@
 """capabilities: made from what is really registered (R4 http.html#capabilities)."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,11 +13,21 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
 from fhir_server.patch import PATCH_FORMATS
+from fhir_server.search.includes import ALL, references
 from fhir_server.search.parameters import SearchParameters
 from fhir_server.search.predicates import supported
 
 # Beside search parameters, what the server can do changes with its release alone.
 RELEASED = "2026-11-21"
+
+# Parameters of every search that no SearchParameter defines, with their types (R4 search.html).
+_CONTROLS = {
+    "_contained": "string", "_containedType": "string", "_count": "number", "_elements": "string",
+    "_has": "string", "_include": "string", "_list": "string", "_revinclude": "string",
+    "_sort": "string", "_summary": "string", "_total": "string", "_type": "string",
+}  # fmt: skip
+# What may refer to more types than this is declared by the wildcard alone, for brevity.
+_MOST_TARGETS = 50
 
 # Parameters, by type and code, that are being indexed.
 _Unready = frozenset[tuple[str, str]]
@@ -40,6 +52,7 @@ def _statement(
             codes[item.level].append(item.code)
     codes["system"].append("batch")
     zone = engine.where.zone.key
+    included, reverse = _includes(parameters, unready)
     statement = {
         "resourceType": "CapabilityStatement",
         "id": "server",
@@ -57,11 +70,14 @@ def _statement(
                 "documentation": f"Dates and times without a zone are taken to be in {zone}.",
                 "resource": [
                     _resource(parameters, type_, unready, codes["instance"] + codes["type"])
+                    | {"searchInclude": [ALL, *included.get(type_, ())]}
+                    | {"searchRevInclude": [ALL, *reverse.get(type_, ())]}
                     | _operations(engine, type_)
                     for type_ in sorted(engine.definitions.resource_types)
                 ],
                 "interaction": [{"code": code} for code in codes["system"]],
-                "searchParam": _search_parameters(parameters, "Resource", unready),
+                "searchParam": _search_parameters(parameters, "Resource", unready)
+                + [{"name": name, "type": type_} for name, type_ in _CONTROLS.items()],
                 **_operations(engine, ""),
             }
         ],
@@ -99,6 +115,24 @@ def _operations(engine: Engine, type_: str) -> dict[str, Any]:
     if not found:
         return {}
     return {"operation": [{"name": code, "definition": url} for code, url in sorted(found.items())]}
+
+
+def _includes(
+    parameters: SearchParameters, unready: _Unready
+) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
+    """The values of _include and of _revinclude that a search for a type takes, by type."""
+    included: defaultdict[str, list[str]] = defaultdict(list)
+    reverse: defaultdict[str, list[str]] = defaultdict(list)
+    for type_ in sorted(parameters.types):
+        for item in sorted(references(parameters, type_), key=lambda item: item.code):
+            if not supported(item) or (type_, item.code) in unready:
+                continue
+            value = f"{type_}:{item.code}"
+            included[type_].append(value)
+            if len(item.targets) <= _MOST_TARGETS:
+                for target in item.targets:
+                    reverse[target].append(value)
+    return included, reverse
 
 
 def _search_parameters(

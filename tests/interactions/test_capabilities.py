@@ -21,6 +21,20 @@ VALUES = {
     "quantity": "1",
 }
 SPECIAL = {"near": "1|1", "_content": "x", "_text": "x", "_filter": "_id eq x"}
+CONTROLS = {
+    "_contained": "false",
+    "_containedType": "container",
+    "_count": "0",
+    "_elements": "id",
+    "_has": "Observation:subject:code=x",
+    "_include": "*",
+    "_list": "x",
+    "_revinclude": "*",
+    "_sort": "_id",
+    "_summary": "false",
+    "_total": "none",
+    "_type": "Patient",
+}
 
 
 def taken(parameter: dict[str, Any]) -> str:
@@ -63,7 +77,9 @@ async def test_every_search_parameter_declared_is_taken(
 ) -> None:
     """Twenty parameters a request, so that 1,400 of them take little time."""
     rest = statement["rest"][0]
-    places = [("", rest["searchParam"])]
+    controls = {item["name"] for item in rest["searchParam"] if item["name"] in CONTROLS}
+    assert controls == set(CONTROLS)
+    places = [("", [item for item in rest["searchParam"] if item["name"] not in CONTROLS])]
     places += [(item["type"], item["searchParam"]) for item in rest["resource"]]
     for place, parameters in places:
         assert {"_id", "_lastUpdated"} <= {item["name"] for item in parameters}
@@ -71,6 +87,34 @@ async def test_every_search_parameter_declared_is_taken(
             query = "&".join(map(taken, parameters[start : start + 20]))
             answer = await client.get(f"{place}?_count=0&{query}")
             assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("name", sorted(CONTROLS))
+async def test_every_control_parameter_declared_is_taken(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    mark = ":" if name == "_has" else "="
+    query = f"{name}{mark}{CONTROLS[name]}"
+    answer = await client.get(f"Patient?{query}" if name != "_type" else f"?{query}")
+    assert answer.status_code == 200, answer.text
+
+
+async def test_every_include_declared_is_taken(
+    client: httpx.AsyncClient, statement: dict[str, Any]
+) -> None:
+    resources = {item["type"]: item for item in statement["rest"][0]["resource"]}
+    assert "Observation:subject" in resources["Observation"]["searchInclude"]
+    assert "Observation:subject" in resources["Patient"]["searchRevInclude"]
+    for type_, resource in resources.items():
+        assert resource["searchInclude"][0] == resource["searchRevInclude"][0] == "*"
+        for kind, values in (
+            ("_include", resource["searchInclude"]),
+            ("_revinclude", resource["searchRevInclude"]),
+        ):
+            for start in range(0, len(values), 40):
+                query = "&".join(f"{kind}={value}" for value in values[start : start + 40])
+                answer = await client.get(f"{type_}?_count=0&{query}")
+                assert answer.status_code == 200, answer.text
 
 
 async def test_a_bare_id_is_refused_where_it_could_be_of_any_type(
