@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from fhir_server import __version__
 from fhir_server.load import command as load_command
 from fhir_server.settings import Settings
+from fhir_server.validation_command import command as validate_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     _add_settings(migrate, {"data_dir", "database_url"})
     load = commands.add_parser("load", help="load resources into a running server")
     load_command.add_arguments(load)
+    validate = commands.add_parser("validate", help="validate files, without a server")
+    validate_command.add_arguments(validate)
     health = commands.add_parser("health", help="ask a running server whether it is ready")
     health.add_argument("--base-url", default="http://localhost:8080", help="of the server")
     return main_parser
@@ -65,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     match parsed.command:
         case "load":
             return load_command.run(parsed)
+        case "validate":
+            return validate_command.run(parsed)
         case "health":
             from fhir_server.serve import health
 

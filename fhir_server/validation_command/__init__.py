@@ -1,0 +1,1 @@
+"""Validates files without a server and without a database, for `fhir-server validate`."""
