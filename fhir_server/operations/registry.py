@@ -10,6 +10,7 @@ from fhir_server.operations.lookup import LOOKUP
 from fhir_server.operations.meta import META
 from fhir_server.operations.meta_change import META_ADD, META_DELETE
 from fhir_server.operations.operation import Operation, routes
+from fhir_server.operations.process_message import PROCESS_MESSAGE
 from fhir_server.operations.subsumes import SUBSUMES
 from fhir_server.operations.translate import TRANSLATE
 from fhir_server.operations.validate_code import VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     META_ADD,
     META_DELETE,
     PATIENT_EVERYTHING,
+    PROCESS_MESSAGE,
     SUBSUMES,
     TRANSLATE,
     VALIDATE_IN_CODE_SYSTEM,
