@@ -109,7 +109,7 @@ def _path(
         return _with_history(path) if type_ == "history" else path
     if operation.target_id is not None:
         return _instance(type_, sources.content(operation.target_id))
-    if source is not None and type_ in ("update", "updateCreate"):
+    if source is not None and type_ in ("update", "updateCreate") and "id" in _resource(source):
         return _instance(type_, source)
     if not resource and source is not None:
         resource = str(_resource(source).get("resourceType", ""))
