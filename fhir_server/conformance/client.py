@@ -86,7 +86,10 @@ class Client:
     def _prepared(self, request: Request) -> httpx.Request:
         if _CONTROL.search(request.url):
             raise NoAnswer("the URL has a control character, so it was not sent")
-        host = urlsplit(request.url).netloc
+        try:
+            host = urlsplit(request.url).netloc
+        except ValueError as error:
+            raise NoAnswer(f"{request.url!r} is no URL: {error}") from None
         if host not in self._allowed:
             raise NoAnswer(f"{host} is not the server under test; --allow-host {host} lets it in")
         headers = list(request.headers)

@@ -132,6 +132,7 @@ class Script:
     """A TestScript that was read without objection.
 
     path: its file. root: the folder above which no fixture is looked for.
+    reference: its URL, or `TestScript/[id]`, if it has one.
     """
 
     path: Path

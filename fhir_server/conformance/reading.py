@@ -143,14 +143,13 @@ def _actions(resource: Json) -> Iterator[Json]:
 
 def _script(resource: Json, path: Path, root: Path) -> Script:
     variables = [_variable(each) for each in resource.get("variable", ())]
-    identity = resource.get("url") or f"TestScript/{resource.get('id') or path.stem}"
-    version = f"|{resource['version']}" if resource.get("version") and "url" in resource else ""
+    id_ = f"TestScript/{resource['id']}" if "id" in resource else ""
     made = Script(
         path=path,
         root=root,
         name=resource.get("name") or path.stem,
         title=resource.get("title") or resource.get("name") or path.stem,
-        reference=identity + version,
+        reference=resource.get("url") or id_,
         setup=_section(resource, "setup"),
         tests=tuple(_test(each, n) for n, each in enumerate(resource.get("test", ()), 1)),
         teardown=tuple(
