@@ -30,6 +30,7 @@ from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
 from fhir_server.storage.store import PooledStore
 from fhir_server.terminology import Terminology
+from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
 from fhir_server.workers import end_with_parent
 
@@ -52,10 +53,13 @@ def build(settings: Settings, database_url: str) -> Application:
         size=settings.database_pool,
         statement_timeout=settings.statement_timeout,
     )
+    structure = StructureCheck(facts)
+    sources = StoredAndShipped()
+    terminology = Terminology(sources)
     engine = Engine(
         store=store,
         definitions=facts,
-        structure=StructureCheck(facts),
+        structure=structure,
         indexes=Indexes(partial(Extractor, base_url=base_url, zone=zone)),
         where=Circumstances(base_url, zone),
         limits=Limits(
@@ -65,7 +69,8 @@ def build(settings: Settings, database_url: str) -> Application:
             settings.max_included_resources,
         ),
         router=Router((*INTERACTIONS, *operation_routes(facts)), facts.resource_types),
-        terminology=Terminology(StoredAndShipped()),
+        terminology=terminology,
+        validation=Validation(sources, terminology, facts, structure),
     )
     http = HttpSettings(
         path=FHIR_PATH,

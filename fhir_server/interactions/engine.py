@@ -1,5 +1,6 @@
 """The wired parts that every interaction uses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from fhir_server.context import Context
@@ -14,6 +15,8 @@ from fhir_server.spec import Definitions
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import BoundStore, Connection, Store
 from fhir_server.terminology import Terminology
+from fhir_server.validation.profiles.validator import Invariants
+from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
 
 
@@ -32,6 +35,20 @@ class Limits:
     included: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a resource must be to be written, beside being built as R4 defines its type.
+
+    invariants: R4's own; None where they are not demanded.
+    profiles: canonicals that every resource of a type must conform to.
+    claimed: whether a resource must conform to those profiles it claims that are known here.
+    """
+
+    invariants: Invariants | None = None
+    profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    claimed: bool = True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
     """What interactions need; made once a process by the composition root."""
@@ -44,6 +61,8 @@ class Engine:
     limits: Limits
     router: Router
     terminology: Terminology
+    validation: Validation
+    demands: Demands = field(default_factory=Demands)
     statistics: Statistics = field(default_factory=Statistics)
 
     def statements(self, ctx: Context) -> Statements:

@@ -1,7 +1,7 @@
 """Definitions by canonical URL: what the tenant stores, then what comes with R4."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from fhir_server.context import Context
@@ -32,6 +32,11 @@ from {s}.resource r where r.rid = any(%s::bigint[]) and r.content is not null"""
 _CONTENTS = """
 select r.rid, r.version, r.xmin::text, coalesce(r.exact, r.content::text)
 from {s}.resource r where r.rid = any(%s::bigint[]) and r.content is not null"""
+
+# Every write of a resource gives its row another version and another `xmin`.
+_STATE = """
+select count(*), sum(hashtextextended(r.rid || ':' || r.version || ':' || r.xmin::text, 0))
+from {s}.resource r where r.type = %s"""
 
 _REFERENCE = re.compile(r"(CodeSystem|ValueSet|ConceptMap)/[A-Za-z0-9.-]{1,64}")
 
@@ -87,6 +92,11 @@ class StoredAndShipped:
             for rid, version, writer, content in await _rows(ctx, store, _CONTENTS, [stored]):
                 found[Held(ctx.tenant, rid, version, writer)] = content.encode()
         return {one: content for one, content in found.items() if one in held}
+
+    async def state(self, ctx: Context, store: Store, type_: str) -> Hashable:
+        """What differs whenever a resource of the type was written or deleted."""
+        (row,) = await _rows(ctx, store, _STATE, [type_])
+        return row
 
 
 def _key(name: Name) -> int:

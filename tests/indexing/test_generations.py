@@ -27,6 +27,7 @@ from fhir_server.search.keys import key, token_any_system
 from fhir_server.spec import definitions
 from fhir_server.storage.store import PooledStore
 from fhir_server.terminology import Terminology
+from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
 from tests.indexing.workers import parameter
 
@@ -44,15 +45,19 @@ async def deaf(database: str) -> AsyncIterator[Engine]:
     async with store.connection() as connection:
         await prepare(connection, "default", (), datetime.now(UTC))
         await indexes.reload(connection, "default")
+    structure = StructureCheck(definitions())
+    sources = StoredAndShipped()
+    terminology = Terminology(sources)
     yield Engine(
         store=store,
         definitions=definitions(),
-        structure=StructureCheck(definitions()),
+        structure=structure,
         indexes=indexes,
         where=Circumstances(BASE_URL, zone),
         limits=Limits(),
         router=Router(INTERACTIONS, definitions().resource_types),
-        terminology=Terminology(StoredAndShipped()),
+        terminology=terminology,
+        validation=Validation(sources, terminology, definitions(), structure),
     )
     await store.close()
 

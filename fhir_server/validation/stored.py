@@ -1,0 +1,224 @@
+"""Validation against the profiles that a tenant stores, with its terminology.
+
+What is compiled belongs to one state of a tenant's StructureDefinitions. Each question asks by one
+cheap statement which state that is now, so every worker sees a change at once, untold.
+"""
+
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from fhir_server.context import Context
+from fhir_server.fhir_json import decode
+from fhir_server.spec import Definitions
+from fhir_server.storage.store import Store
+from fhir_server.terminology import Sources, Terminology
+from fhir_server.terminology.memory import Memory
+from fhir_server.terminology.sources import Held, Name, choose, split_canonical
+from fhir_server.validation.profiles.answering import answered
+from fhir_server.validation.profiles.base import type_of
+from fhir_server.validation.profiles.findings import Report
+from fhir_server.validation.profiles.profile import Profiles
+from fhir_server.validation.profiles.run import Resolve, Settings
+from fhir_server.validation.profiles.validator import Validator
+from fhir_server.validation.structure import StructureCheck
+
+TYPE = "StructureDefinition"
+
+# States of all tenants kept ready: those before and within a transaction may take turns.
+_MOST_STATES = 16
+# Canonicals of one state, known or not; resources may name any number of unknown ones.
+_MOST_CANONICALS = 20_000
+# Where a StructureDefinition, or any resource, refers to other StructureDefinitions.
+_REFERRING = ("profile", "targetProfile", "baseDefinition")
+
+
+class Definers(Sources, Protocol):
+    """Sources that can tell cheaply whether anything of a type has changed."""
+
+    async def state(self, ctx: Context, store: Store, type_: str) -> Hashable:
+        """Differs whenever a resource of the type was written or deleted."""
+
+
+class _Unread(Exception):
+    """A canonical that has to be read before validation can go on."""
+
+    def __init__(self, canonical: str) -> None:
+        self.canonical = canonical
+
+
+class _State:
+    """The StructureDefinitions of one state: those read so far, and what was compiled of them."""
+
+    def __init__(self, definitions: Definitions, structure: StructureCheck) -> None:
+        self._definitions = definitions
+        self.read: dict[str, Mapping[str, Any] | None] = {}
+        self.validator = Validator(Profiles(self._find, definitions), structure)
+
+    def is_of_r4(self, canonical: str) -> bool:
+        """Whether it is one of R4's own types, which no stored definition replaces."""
+        return type_of(self._definitions, canonical) is not None
+
+    def _find(self, canonical: str) -> Mapping[str, Any] | None:
+        if self.is_of_r4(canonical):
+            return None
+        if canonical not in self.read:
+            raise _Unread(canonical)
+        return self.read[canonical]
+
+
+class Session:
+    """Validation by one state of a tenant's profiles, for one request.
+
+    Made by `Validation.session`.
+    """
+
+    def __init__(
+        self, ctx: Context, store: Store, sources: Definers, terminology: Terminology, state: _State
+    ) -> None:
+        self._ctx = ctx
+        self._store = store
+        self._sources = sources
+        self._find_value_set = partial(terminology.value_set, ctx, store)
+        self._state = state
+
+    async def check(
+        self,
+        resource: Any,
+        profiles: Iterable[str] = (),
+        *,
+        settings: Settings | None = None,
+        resolver: Resolve | None = None,
+    ) -> Report:
+        """Everything that is wrong with a decoded resource; final, without questions.
+
+        profiles: canonicals it must conform to, beside those it claims, if the settings say so.
+        """
+        profiles = tuple(profiles)
+        await self._read({*profiles, *_named(resource)})
+        while True:
+            try:
+                return await self._state.validator.conclude(
+                    resource,
+                    profiles,
+                    ask=partial(answered, find=self._find_value_set),
+                    settings=settings,
+                    resolver=resolver,
+                )
+            except _Unread as unread:
+                await self._read({unread.canonical})
+
+    async def definition(self, canonical: str) -> Mapping[str, Any] | None:
+        """The stored StructureDefinition that a canonical means, None if there is none."""
+        await self._read({canonical})
+        return self._state.read.get(canonical)
+
+    async def _read(self, canonicals: Collection[str]) -> None:
+        """Read StructureDefinitions, those they refer to, and so on: a round for each step."""
+        read = self._state.read
+        ahead = self._unread(canonicals)
+        while ahead:
+            found = await self._stored(ahead)
+            read |= {canonical: found.get(canonical) for canonical in ahead}
+            ahead = self._unread(name for each in found.values() for name in _named(each))
+
+    def _unread(self, canonicals: Iterable[str]) -> set[str]:
+        read, state = self._state.read, self._state
+        return {each for each in canonicals if each not in read and not state.is_of_r4(each)}
+
+    async def _stored(self, canonicals: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        wanted = {each: split_canonical(each.partition("#")[0]) for each in canonicals}
+        names = {Name(TYPE, url) for url, _ in wanted.values()}
+        located = await self._sources.locate(self._ctx, self._store, names)
+        every = {held for found in located.values() for held in found}
+        if not every:
+            return {}
+        headings = await self._sources.headings(self._ctx, self._store, every)
+        chosen: dict[str, Held] = {}
+        for canonical, (url, version) in wanted.items():
+            found = [
+                (held, headings[held]) for held in located[Name(TYPE, url)] if held in headings
+            ]
+            for held in choose(found, version)[:1]:
+                chosen[canonical] = held
+        contents = await self._sources.contents(self._ctx, self._store, set(chosen.values()))
+        decoded = {held: decode(content) for held, content in contents.items()}
+        return {each: decoded[held] for each, held in chosen.items() if held in decoded}
+
+
+class Validation:
+    """Validation in one process; made once by the composition root.
+
+    sources: where StructureDefinitions are found; R4's own types need not be.
+    terminology: says what is in the value sets of bindings.
+    """
+
+    def __init__(
+        self,
+        sources: Definers,
+        terminology: Terminology,
+        definitions: Definitions,
+        structure: StructureCheck,
+    ) -> None:
+        self._sources = sources
+        self._terminology = terminology
+        self._definitions = definitions
+        self._structure = structure
+        self._states: Memory[Hashable, _State] = Memory(_MOST_STATES)
+
+    async def session(self, ctx: Context, store: Store) -> Session:
+        """Validation by the profiles stored now. With a `BoundStore`, by those of its transaction.
+
+        One session serves all resources of a request.
+        """
+        key = (ctx.tenant, await self._sources.state(ctx, store, TYPE))
+        state = self._states.get(key)
+        if state is None or len(state.read) > _MOST_CANONICALS:
+            state = _State(self._definitions, self._structure)
+            self._states.put(key, state)
+        return Session(ctx, store, self._sources, self._terminology, state)
+
+    async def check(
+        self,
+        ctx: Context,
+        store: Store,
+        resource: Any,
+        profiles: Iterable[str] = (),
+        *,
+        settings: Settings | None = None,
+        resolver: Resolve | None = None,
+    ) -> Report:
+        """Like `Session.check`, for one resource."""
+        session = await self.session(ctx, store)
+        return await session.check(resource, profiles, settings=settings, resolver=resolver)
+
+
+def _named(value: Any) -> set[str]:
+    """The canonicals of StructureDefinitions that a resource names: claims, extensions, bases."""
+    found: set[str] = set()
+    ahead = [value]
+    while ahead:
+        each = ahead.pop()
+        if each.__class__ is list:
+            ahead += each
+        elif each.__class__ is dict:
+            ahead += each.values()
+            found |= _named_here(each)
+    return found
+
+
+def _named_here(element: dict[str, Any]) -> set[str]:
+    found: set[str] = set()
+    for name in _REFERRING:
+        named = element.get(name)
+        found |= {each for each in (named if named.__class__ is list else [named]) if _is_url(each)}
+    for name in ("extension", "modifierExtension"):
+        extensions = element.get(name)
+        if extensions.__class__ is list:
+            urls = [each.get("url") for each in extensions if each.__class__ is dict]
+            found |= {url for url in urls if _is_url(url)}
+    return found
+
+
+def _is_url(value: Any) -> bool:
+    return value.__class__ is str and ":" in value
