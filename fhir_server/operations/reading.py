@@ -14,7 +14,7 @@ from fhir_server.operations.parameters import Parameters
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.spec import Definitions
 from fhir_server.spec.model import OperationParameter
-from fhir_server.validation.found import Walk, located, quoted
+from fhir_server.validation.found import MOST_ISSUES, Walk, located, quoted
 from fhir_server.validation.primitives import CHECKS
 from fhir_server.validation.structure import StructureCheck
 
@@ -59,7 +59,7 @@ def read_parameters(
         reading.body(request.resource)
     reading.issues += _counted(found.values, taken, "")
     if reading.issues:
-        raise Invalid(reading.issues)
+        raise Invalid(reading.issues[:MOST_ISSUES])
     return found
 
 

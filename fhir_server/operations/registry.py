@@ -13,6 +13,7 @@ from fhir_server.operations.operation import Operation, routes
 from fhir_server.operations.process_message import PROCESS_MESSAGE
 from fhir_server.operations.subsumes import SUBSUMES
 from fhir_server.operations.translate import TRANSLATE
+from fhir_server.operations.validate import VALIDATE
 from fhir_server.operations.validate_code import VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET
 from fhir_server.spec import Definitions
 
@@ -30,6 +31,7 @@ OPERATIONS: tuple[Operation, ...] = (
     PROCESS_MESSAGE,
     SUBSUMES,
     TRANSLATE,
+    VALIDATE,
     VALIDATE_IN_CODE_SYSTEM,
     VALIDATE_IN_VALUE_SET,
 )
