@@ -115,3 +115,27 @@ async def test_capabilities_list_operations_where_they_are(client: httpx.AsyncCl
 async def test_answers_are_in_the_usual_format(client: httpx.AsyncClient) -> None:
     answer = await client.post("$convert", json=PATIENT)
     assert answer.headers["content-type"] == FHIR_JSON
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender",
+        "CodeSystem/$lookup?system=http://hl7.org/fhir/administrative-gender&code=male",
+        "$meta",
+    ],
+)
+async def test_answers_come_as_xml_too(client: httpx.AsyncClient, path: str) -> None:
+    in_json = resource_of(await client.get(path))
+    answer = await client.get(path, headers={"Accept": "application/fhir+xml"})
+    assert answer.status_code == 200
+    again = resource_of(await client.post("$convert", content=answer.content, headers=XML))
+    for found in (in_json, again):
+        found.get("expansion", {}).pop("identifier", None)
+        found.get("expansion", {}).pop("timestamp", None)
+    assert again == in_json
+
+
+async def test_head_asks_as_get_does(client: httpx.AsyncClient) -> None:
+    answer = await client.head("$meta")
+    assert (answer.status_code, answer.content) == (200, b"")
