@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fhir_server.xml import decode_xml
 from tests.answers import FHIR_JSON, diagnostics_of, refusal_of, resource_of
 
 PATIENT = {"resourceType": "Patient", "active": True}
@@ -129,7 +130,7 @@ async def test_answers_come_as_xml_too(client: httpx.AsyncClient, path: str) -> 
     in_json = resource_of(await client.get(path))
     answer = await client.get(path, headers={"Accept": "application/fhir+xml"})
     assert answer.status_code == 200
-    again = resource_of(await client.post("$convert", content=answer.content, headers=XML))
+    again = decode_xml(answer.content)
     for found in (in_json, again):
         found.get("expansion", {}).pop("identifier", None)
         found.get("expansion", {}).pop("timestamp", None)
