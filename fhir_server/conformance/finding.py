@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhir_server.conformance.model import Script
+from fhir_server.conformance.model import Script, label
 from fhir_server.conformance.reading import Unreadable, read
 
 _ENDINGS = (".json", ".xml")
@@ -47,9 +47,9 @@ def find(paths: Iterable[Path]) -> Iterator[Found]:
 
 def _found(path: Path, root: Path) -> Found:
     try:
-        return Found(str(path), read(path, root))
+        return Found(label(path, root), read(path, root))
     except Unreadable as error:
-        return Found(str(path), None, str(error))
+        return Found(label(path, root), None, str(error))
 
 
 def _is_script(path: Path) -> bool:

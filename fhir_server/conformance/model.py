@@ -150,3 +150,13 @@ class Script:
     contained: Mapping[str, Any] = field(default_factory=dict)
     versions: tuple[str, ...] = ()
     capability: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages and reports call it: its path below the folder that was asked for."""
+        return label(self.path, self.root)
+
+
+def label(path: Path, root: Path) -> str:
+    """The path of a script below the folder that was asked for."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -130,7 +130,7 @@ def worst(results: Iterable[Result]) -> Result:
 class ScriptResult:
     """What came of one script.
 
-    label: the path of its file as it was asked for. format: `json` or `xml`.
+    label: the path of its file below the folder that was asked for. format: `json` or `xml`.
     problem: why nothing could be carried out; empty if it was.
     """
 

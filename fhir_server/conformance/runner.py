@@ -60,7 +60,7 @@ async def run(
     done: told of setup, each test and teardown as they end.
     """
     result = ScriptResult(
-        str(script.path), script.title, script.reference, options.format, server.base_url(1)
+        script.label, script.title, script.reference, options.format, server.base_url(1)
     )
     started = time.monotonic()
     try:

@@ -22,6 +22,7 @@ from tests.conformance import (
     search_index,
     searches,
     synthea,
+    testscripts,
     xml_examples,
 )
 from tests.conftest import running_server
@@ -51,6 +52,10 @@ def scores(suites: Path) -> list[score.Score]:
             found += _timed("official examples", lambda: examples.run(base_url, package))
             found += _timed("searches", lambda: searches.run(base_url, package, since))
             found += _timed("patches", lambda: patches.run(base_url, suites))
+        # An empty one, since scripts count what they find.
+        with running_server(workplace, "--data-dir", str(workplace / "empty")) as server:
+            url = server.base_url
+            found += _timed("TestScripts", lambda: testscripts.run(url, suites, package))
         found += _timed("XML", lambda: xml_examples.run(package))
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))
         found += _timed("invariants", lambda: invariants.run(package))

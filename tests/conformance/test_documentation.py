@@ -5,6 +5,7 @@ import pytest
 
 from tests.conformance.examples import InvalidExample, invalid_examples
 from tests.conformance.score import floors
+from tests.conformance.testscripts import KnownFailure, known_failures
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 _ROWS = [
@@ -33,3 +34,18 @@ def test_the_page_lists_no_other_example() -> None:
 def test_as_many_examples_are_refused_as_the_floor_says() -> None:
     refused = sum(len(example.names) for example in invalid_examples())
     assert floors()["invalid examples refused"] == refused
+
+
+@pytest.mark.parametrize("known", known_failures(), ids=lambda known: known.tests[0])
+def test_every_testscript_that_fails_stands_on_the_page_with_its_reason(
+    known: KnownFailure,
+) -> None:
+    count = f"{len(known.tests)} test" + "s" * (len(known.tests) > 1)
+    script = known.script.removesuffix(".json")
+    assert [script, count, known.reason, known.rule] in _ROWS
+
+
+def test_as_many_testscripts_fail_as_the_floors_say() -> None:
+    failing = sum(len(known.tests) for known in known_failures())
+    least = floors()
+    assert least["testscripts passed or known not to"] - least["testscripts passed"] == failing

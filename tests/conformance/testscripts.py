@@ -1,0 +1,86 @@
+"""The TestScript suite, carried out by the engine of the product against the running server."""
+
+import asyncio
+import time
+import tomllib
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from fhir_server.conformance.client import Client
+from fhir_server.conformance.finding import find
+from fhir_server.conformance.results import PartResult, Result, ScriptResult, worst
+from fhir_server.conformance.runner import Options
+from fhir_server.conformance.runner import run as run_script
+from fhir_server.conformance.server import Server
+from tests.conformance.score import Score
+
+EXCEPTIONS = Path(__file__).with_name("testscript_exceptions.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """Tests that this server does not pass.
+
+    rule: what R4 says. ours: whether the test is right and the server falls short of it.
+    """
+
+    script: str
+    tests: tuple[str, ...]
+    reason: str
+    rule: str
+    ours: bool = False
+
+
+def known_failures() -> list[KnownFailure]:
+    """The tests that are known not to pass."""
+    listed = tomllib.loads(EXCEPTIONS.read_text())["exception"]
+    return [KnownFailure(**{**each, "tests": tuple(each["tests"])}) for each in listed]
+
+
+def run(base_url: str, suites: Path, package: Path) -> list[Score]:
+    """The scores of the suite: of a test with several values, the worst counts."""
+    started = time.monotonic()
+    results = asyncio.run(_results(base_url, suites / "testscripts" / "ignixa", package))
+    seconds = time.monotonic() - started
+    passed = Score("testscripts passed", 0, 0, seconds=seconds)
+    plain = Score("testscripts passed without a warning", 0, 0)
+    known = Score("testscripts passed or known not to", 0, 0)
+    explained = {(each.script, test) for each in known_failures() for test in each.tests}
+    for script in results:
+        if script.problem:
+            known.failures.append(f"{script.label}: {script.problem}")
+        for parts in _tests(script):
+            result = worst(part.result for part in parts)
+            if result is Result.SKIP:
+                continue
+            name = parts[0].name.partition(" [")[0] if len(parts) > 1 else parts[0].name
+            good = result in (Result.PASS, Result.WARNING)
+            for score in (passed, plain, known):
+                score.cases += 1
+            passed.passed += good
+            plain.passed += result is Result.PASS
+            known.passed += good or (script.label, name) in explained
+            if not good and (script.label, name) not in explained:
+                bad = next(part for part in parts if part.failed)
+                known.failures.append(f"{script.label}: {bad.name}: {bad.message}")
+            if good and (script.label, name) in explained:
+                known.failures.append(f"{script.label}: {name}: passes, though listed as known")
+    return [passed, plain, known]
+
+
+def _tests(script: ScriptResult) -> list[list[PartResult]]:
+    by_number: defaultdict[int, list[PartResult]] = defaultdict(list)
+    for part in script.tests:
+        assert part.number is not None
+        by_number[part.number].append(part)
+    return list(by_number.values())
+
+
+async def _results(base_url: str, suite: Path, package: Path) -> list[ScriptResult]:
+    # The scripts mean any success by `okay`, as some of their descriptions say.
+    options = Options(variables={"runId": "${D8}"}, examples=package, any_success=True)
+    async with Client([base_url]) as client:
+        server = Server(client, {1: base_url})
+        found = [each for each in find([suite]) if each.script is not None]
+        return [await run_script(each.script, server, options) for each in found if each.script]
