@@ -10,6 +10,8 @@ from fhir_server.conformance.model import Fixture, Script
 from fhir_server.conformance.reading import Unreadable, decoded
 from fhir_server.conformance.smallest import smallest
 from fhir_server.spec import definitions
+from fhir_server.validation.profiles.profile import Profiles
+from fhir_server.validation.profiles.validator import Invariants
 from fhir_server.validation.structure import StructureCheck
 
 _LARGEST = 100_000_000
@@ -78,18 +80,24 @@ def _candidates(
 @cache
 def _example(type_: str, examples: Path | None, what: str) -> dict[str, Any]:
     """The plainest valid example of a type, or else the smallest resource that R4 allows."""
-    check = StructureCheck(definitions())
     for path in sorted(examples.glob(f"{type_}-*.json"), key=_plain_first) if examples else ():
         try:
             resource = Content(str(path), path.read_bytes()).resource
         except (NoResource, OSError):
             continue
-        if resource.get("resourceType") == type_ and not check.check(resource).issues:
+        if resource.get("resourceType") == type_ and _is_valid(resource):
             return resource
     made = smallest(type_, definitions())
     if made is None:
         raise MissingFixture(f"{what} is any {type_}, which is no resource type of R4")
     return made
+
+
+def _is_valid(resource: dict[str, Any]) -> bool:
+    facts = definitions()
+    if StructureCheck(facts).check(resource).issues:
+        return False
+    return Invariants(Profiles(lambda _: None, facts)).check(resource).valid
 
 
 def _plain_first(path: Path) -> tuple[bool, int, str]:

@@ -50,8 +50,10 @@ def run(base_url: str, suites: Path, package: Path) -> list[Score]:
     for script in results:
         if script.problem:
             known.failures.append(f"{script.label}: {script.problem}")
+        broken = script.setup is not None and script.setup.failed
         for parts in _tests(script):
-            result = worst(part.result for part in parts)
+            # What is not carried out for want of a setup is no test that leaves itself out.
+            result = Result.FAIL if broken else worst(part.result for part in parts)
             if result is Result.SKIP:
                 continue
             name = parts[0].name.partition(" [")[0] if len(parts) > 1 else parts[0].name
@@ -62,7 +64,7 @@ def run(base_url: str, suites: Path, package: Path) -> list[Score]:
             plain.passed += result is Result.PASS
             known.passed += good or (script.label, name) in explained
             if not good and (script.label, name) not in explained:
-                bad = next(part for part in parts if part.failed)
+                bad = next((part for part in parts if part.failed), parts[0])
                 known.failures.append(f"{script.label}: {bad.name}: {bad.message}")
             if good and (script.label, name) in explained:
                 known.failures.append(f"{script.label}: {name}: passes, though listed as known")
