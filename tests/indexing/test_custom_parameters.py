@@ -19,6 +19,7 @@ from tests.indexing.workers import (
     until_complete,
     workers,
 )
+from tests.interactions.searching import containing
 
 EYES = "http://example.org/eyes"
 
@@ -84,9 +85,8 @@ async def test_a_parameter_of_a_type_is_read_from_contained_resources_too(
     one, other = both
     inside = [patient("p", "grey", birthDate="1970"), patient("q", "blue", birthDate="1980")]
     for id_, contained in (("box", inside), ("empty", [])):
-        more = {"contained": contained} if contained else {}
-        basic = {"resourceType": "Basic", "id": id_, "code": {"text": "x"}} | more
-        await put(one, basic)
+        basic = {"resourceType": "Basic", "id": id_, "code": {"text": "x"}}
+        await put(one, containing(basic, *contained))
     definition = await made(one, parameter("iris", f"Patient.extension('{EYES}').value as code"))
     await searchable(other, "Patient?iris=grey")
     search = "Patient?_contained=true&iris="

@@ -45,6 +45,14 @@ def coded(*codings: str, text: str | None = None) -> dict[str, Any]:
     return found | ({"text": text} if text else {})
 
 
+def containing(body: Resource, *inside: Resource) -> Resource:
+    """A resource with contained ones; it refers to each of them, as it has to (R4 dom-3)."""
+    if not inside:
+        return body
+    links = [{"url": "urn:inside", "valueReference": reference(f"#{i['id']}")} for i in inside]
+    return body | {"contained": list(inside), "extension": links}
+
+
 async def put_all(client: httpx.AsyncClient, resources: Iterable[Resource]) -> None:
     """Store each resource under its id."""
     for body in resources:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.answers import resource_of
 from tests.interactions.bundles import entry, send, statuses, urn
-from tests.interactions.searching import finds, observation, patient
+from tests.interactions.searching import containing, finds, observation, patient
 
 SEARCH = "Patient?_contained=true&family="
 
@@ -21,7 +21,7 @@ def box(id_: str, *names: str) -> dict[str, Any]:
         for number, name in enumerate(names)
     ]
     subject = {"subject": {"reference": "#p0"}} if names else {}
-    return observation(id_, **subject, **({"contained": inside} if inside else {}))
+    return containing(observation(id_, **subject), *inside)
 
 
 async def put(client: httpx.AsyncClient, resource: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from tests.answers import link_of, resource_of, resources_of
 from tests.interactions import plain_search
 from tests.interactions.plain_search import NAME, TARGETS, Asked, name_of
 from tests.interactions.search_worlds import COUNTS, conditions, query, world
-from tests.interactions.searching import Resource, put_all, reference, steps
+from tests.interactions.searching import Resource, containing, put_all, reference, steps
 from tests.interactions.test_search_model import STEPS
 
 # The element of each reference parameter, and whether it repeats.
@@ -37,8 +37,7 @@ def filled(seed: int) -> dict[str, Resource]:
         inside = [item | {"id": f"c{place}"} for place, item in enumerate(copies)]
         for item in [body, *inside]:
             link(random, item, body, inside)
-        if inside:
-            body["contained"] = inside
+        body.update(containing(body, *inside))
     return found
 
 
