@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from fhir_server import __version__
 from fhir_server.conformance import command as test_command
 from fhir_server.load import command as load_command
+from fhir_server.package_command import command as package_command
 from fhir_server.settings import Settings
 from fhir_server.validation_command import command as validate_command
 
@@ -27,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
     _add_settings(migrate, {"data_dir", "database_url"})
     load = commands.add_parser("load", help="load resources into a running server")
     load_command.add_arguments(load)
+    package = commands.add_parser("package", help="implementation guides of a running server")
+    package_command.add_arguments(package)
     validate = commands.add_parser("validate", help="validate files, without a server")
     validate_command.add_arguments(validate)
     test = commands.add_parser("test", help="carry out TestScripts against a server")
@@ -73,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
             return load_command.run(parsed)
         case "test":
             return test_command.run(parsed)
+        case "package":
+            return package_command.run(parsed)
         case "validate":
             return validate_command.run(parsed)
         case "health":

@@ -22,7 +22,9 @@ def test_help_names_every_command_and_setting(capsys: pytest.CaptureFixture[str]
         main(["--help"])
     assert caught.value.code == 0
     commands = capsys.readouterr().out
-    assert all(name in commands for name in ("serve", "load", "validate", "migrate", "health"))
+    assert all(
+        name in commands for name in ("serve", "load", "package", "validate", "migrate", "health")
+    )
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
     options = capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""Loads, lists and removes the packages of a running server, over HTTP."""
