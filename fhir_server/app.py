@@ -16,7 +16,7 @@ from fhir_server.indexing.indexes import Indexes
 from fhir_server.indexing.keeper import Keeper
 from fhir_server.indexing.profiles import load_parameters
 from fhir_server.indexing.reindex import Reindexing
-from fhir_server.interactions.engine import Engine, Limits
+from fhir_server.interactions.engine import Demands, Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
@@ -30,6 +30,8 @@ from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
 from fhir_server.storage.store import PooledStore
 from fhir_server.terminology import Terminology
+from fhir_server.validation.profiles.profile import Profiles
+from fhir_server.validation.profiles.validator import Invariants
 from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
 from fhir_server.workers import end_with_parent
@@ -71,6 +73,11 @@ def build(settings: Settings, database_url: str) -> Application:
         router=Router((*INTERACTIONS, *operation_routes(facts)), facts.resource_types),
         terminology=terminology,
         validation=Validation(sources, terminology, facts, structure),
+        demands=Demands(
+            Invariants(Profiles(lambda _: None, facts)) if settings.validate_invariants else None,
+            settings.enforced_profiles,
+            settings.honour_meta_profile,
+        ),
     )
     http = HttpSettings(
         path=FHIR_PATH,

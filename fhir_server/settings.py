@@ -3,13 +3,19 @@
 `FHIR_SERVER_PORT=8081` and `--port 8081` are the same; the option wins.
 """
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fhir_server.spec import definitions
+
 MEBIBYTE = 1024 * 1024
+
+_ENFORCED = re.compile(r"([A-Z][A-Za-z]+)=(\S+:\S+)")
 
 
 class Settings(BaseSettings):
@@ -57,6 +63,20 @@ class Settings(BaseSettings):
         ge=1,
         description="Most resources a page includes beside its matches; further pages have more.",
     )
+    validate_invariants: bool = Field(
+        False, description="Refuse resources that break an invariant of R4 itself."
+    )
+    enforce_profiles: str | None = Field(
+        None,
+        description="Profiles that every resource of a type must conform to, apart by spaces, such "
+        "as `Patient=http://example.org/fhir/StructureDefinition/p`; a type may stand there "
+        "several times. While a profile is not stored, nothing of its type is taken.",
+    )
+    honour_meta_profile: bool = Field(
+        True,
+        description="Refuse resources that do not conform to a profile they claim in meta.profile, "
+        "if it is stored here.",
+    )
     request_timeout: float = Field(
         120.0, gt=0, description="Seconds after which a request is given up with 503."
     )
@@ -68,6 +88,26 @@ class Settings(BaseSettings):
     access_log: bool = Field(
         False, description="Log every request: method, route, status, duration; no ids, no values."
     )
+
+    @property
+    def enforced_profiles(self) -> Mapping[str, tuple[str, ...]]:
+        """The canonicals of `enforce_profiles` by type."""
+        found: dict[str, tuple[str, ...]] = {}
+        for each in (self.enforce_profiles or "").split():
+            type_, _, canonical = each.partition("=")
+            found[type_] = (*found.get(type_, ()), canonical)
+        return found
+
+    @field_validator("enforce_profiles")
+    @classmethod
+    def _types_and_canonicals(cls, text: str | None) -> str | None:
+        for each in (text or "").split():
+            match = _ENFORCED.fullmatch(each)
+            if match is None:
+                raise ValueError(f"{each!r}: expected a type, '=' and a canonical URL")
+            if match[1] not in definitions().resource_types:
+                raise ValueError(f"{each!r}: {match[1]} is no resource type of R4")
+        return text
 
     @field_validator("time_zone")
     @classmethod

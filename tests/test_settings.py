@@ -89,6 +89,9 @@ def test_flags_are_switched_on_and_off(monkeypatch: pytest.MonkeyPatch) -> None:
         ("base_url", "ftp://fhir.example.org"),
         ("max_body_bytes", "10"),
         ("request_timeout", "0"),
+        ("enforce_profiles", "Patient"),
+        ("enforce_profiles", "Patient=p"),
+        ("enforce_profiles", "Person=http://example.org/p Human=http://example.org/p"),
         ("log_level", "LOUD"),
         ("log_format", "xml"),
         ("max_page_size", "19"),
@@ -110,6 +113,14 @@ def test_the_base_url_loses_its_slash() -> None:
     assert Settings(base_url="https://fhir.example.org/r4/").base_url == (
         "https://fhir.example.org/r4"
     )
+
+
+def test_profiles_are_enforced_by_type() -> None:
+    text = "Patient=http://example.org/a|1 Group=http://example.org/b Patient=http://example.org/c"
+    assert Settings(enforce_profiles=text).enforced_profiles == {
+        "Patient": ("http://example.org/a|1", "http://example.org/c"),
+        "Group": ("http://example.org/b",),
+    }
 
 
 def test_the_log_level_may_be_written_small() -> None:

@@ -2,6 +2,7 @@
 
 from fhir_server.context import Context
 from fhir_server.interactions.conditional import Condition, find
+from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.references import conditional, settle_conditional
 from fhir_server.interactions.request import Request
@@ -19,6 +20,7 @@ async def create(engine: Engine, ctx: Context, request: Request) -> Result:
     With If-None-Exist: 200 and the resource that matches, if one does, and nothing is stored.
     """
     checked = check(engine, request.resource, request.type)
+    await conform(engine, ctx, request.resource)
     if request.if_none_exist is not None:
         return await _create_unless_exists(engine, ctx, request, checked)
     if conditional(checked.references):

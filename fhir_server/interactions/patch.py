@@ -5,6 +5,7 @@ from typing import Any
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.interactions.conditional import Condition, find
+from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.read import gone, not_found
 from fhir_server.interactions.references import settle_conditional
@@ -87,6 +88,7 @@ async def _store_patched(
         await settle_conditional(engine, ctx, connection, checked.references)
         if unchanged(resource, decode(old.content or b"")):
             return result_of(old, 200)
+        await conform(engine.within(connection), ctx, resource)
         row = next_version(engine, ctx, resource, old, METHOD)
         if await supersede(engine, ctx, connection, row, old.version):
             return result_of(row, 200, created=True)

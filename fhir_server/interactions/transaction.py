@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.interactions.conditional import Condition, matches, one_match
+from fhir_server.interactions.conforming import Conforming
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import answer, fill, read_entry
 from fhir_server.interactions.patch import current_to_patch, no_match, patched
@@ -44,6 +45,7 @@ async def transaction(
         current = await _lock_current(engine, ctx, connection, steps)
         await _apply_patches(engine, steps, current)
         await _settle_references(engine, ctx, connection, steps)
+        await _conform(engine.within(connection), ctx, steps)
         # Only now, after waiting for locks, so that versions appear soon after their time.
         ctx = ctx.at_once()
         await write(engine, ctx, connection, steps, current)
@@ -215,6 +217,19 @@ async def _apply_patches(engine: Engine, steps: Sequence[Step], current: Current
         except Refusal as refusal:
             issues = placed(refusal, step.entry.index)
             raise Refusal(issues, status=refusal.status, headers=refusal.headers) from refusal
+
+
+async def _conform(engine: Engine, ctx: Context, steps: Sequence[Step]) -> None:
+    """Check what is to be written against profiles stored before this transaction."""
+    conforming = Conforming(engine, ctx)
+    issues: list[Issue] = []
+    for number, step in enumerate(step for step in steps if step.checked and step.writes):
+        if number % TURN == TURN - 1:
+            await asyncio.sleep(0)
+        broken = await conforming.errors(step.entry.resource)
+        issues += placed(Invalid(broken), step.entry.index)
+    if issues:
+        raise Invalid(issues, status=422)
 
 
 async def _settle_references(

@@ -1,6 +1,6 @@
 """The entries of a transaction on their way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fhir_server.interactions.conditional import Condition
 from fhir_server.interactions.entries import WRITES, Entry
@@ -49,6 +49,5 @@ def placed(refusal: Refusal, index: int) -> list[Issue]:
         else:
             element = issue.expression.partition(".")[2]
             path = f"{place}.resource" + (f".{element}" if element else "")
-            located = Issue(issue.code, issue.diagnostics, path if issue.expression else place)
-            found.append(located)
+            found.append(replace(issue, expression=path if issue.expression else place))
     return found

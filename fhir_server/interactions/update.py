@@ -6,6 +6,7 @@ from typing import Any
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.interactions.conditional import Condition, find
+from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.references import conditional, settle_conditional
 from fhir_server.interactions.request import Request, tags
@@ -39,6 +40,7 @@ async def update(engine: Engine, ctx: Context, request: Request) -> Result:
     check_id(request.id)
     checked = check(engine, request.resource, request.type)
     _check_same_id(request.resource, request.id)
+    await conform(engine, ctx, request.resource)
     if conditional(checked.references):
         async with engine.store.transaction() as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
@@ -50,6 +52,7 @@ async def update(engine: Engine, ctx: Context, request: Request) -> Result:
 async def conditional_update(engine: Engine, ctx: Context, request: Request) -> Result:
     """Update what the query matches; create it when nothing does."""
     checked = check(engine, request.resource, request.type)
+    await conform(engine, ctx, request.resource)
     condition = Condition(engine, ctx, request.type, request.query)
     async with engine.store.transaction() as connection:
         await resources.lock_names(connection, [condition.lock])

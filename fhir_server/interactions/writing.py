@@ -10,6 +10,7 @@ from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode, encode_sorted
 from fhir_server.indexing.changes import Change, take_effect
 from fhir_server.indexing.definition import TYPE, check_definition
+from fhir_server.interactions.conforming import errors
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Resource, Result
 from fhir_server.outcome import Invalid, Issue
@@ -27,7 +28,7 @@ _TURN = 20
 
 
 def check(engine: Engine, resource: Any, type_: str) -> Checked:
-    """Check a resource's structure and that it is of the type the URL names.
+    """Check a resource's structure, that it is of the type the URL names, and R4's invariants.
 
     Raises `Invalid` with every issue found; 422 for a SearchParameter that cannot be used.
     """
@@ -45,6 +46,10 @@ def check(engine: Engine, resource: Any, type_: str) -> Checked:
         )
     if issues:
         raise Invalid(issues)
+    if engine.demands.invariants is not None:
+        broken = errors(engine.demands.invariants.check(resource))
+        if broken:
+            raise Invalid(broken)
     if type_ == TYPE:
         check_definition(resource, engine.definitions)
     return checked

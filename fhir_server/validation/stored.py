@@ -4,9 +4,9 @@ What is compiled belongs to one state of a tenant's StructureDefinitions. Each q
 cheap statement which state that is now, so every worker sees a change at once, untold.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
@@ -108,10 +108,10 @@ class Session:
             except _Unread as unread:
                 await self._read({unread.canonical})
 
-    async def definition(self, canonical: str) -> Mapping[str, Any] | None:
-        """The stored StructureDefinition that a canonical means, None if there is none."""
-        await self._read({canonical})
-        return self._state.read.get(canonical)
+    async def known(self, canonicals: Collection[str]) -> bool:
+        """Whether a StructureDefinition of any of these canonicals is stored."""
+        await self._read(canonicals)
+        return any(self._state.read.get(each) for each in canonicals)
 
     async def _read(self, canonicals: Collection[str]) -> None:
         """Read StructureDefinitions, those they refer to, and so on: a round for each step."""
@@ -203,22 +203,20 @@ def _named(value: Any) -> set[str]:
             ahead += each
         elif each.__class__ is dict:
             ahead += each.values()
-            found |= _named_here(each)
+            found.update(_named_here(each))
     return found
 
 
-def _named_here(element: dict[str, Any]) -> set[str]:
-    found: set[str] = set()
+def _named_here(element: dict[str, Any]) -> Iterator[str]:
     for name in _REFERRING:
         named = element.get(name)
-        found |= {each for each in (named if named.__class__ is list else [named]) if _is_url(each)}
+        yield from filter(_is_url, named if named.__class__ is list else [named])
     for name in ("extension", "modifierExtension"):
         extensions = element.get(name)
         if extensions.__class__ is list:
-            urls = [each.get("url") for each in extensions if each.__class__ is dict]
-            found |= {url for url in urls if _is_url(url)}
-    return found
+            urls = (each.get("url") for each in extensions if each.__class__ is dict)
+            yield from filter(_is_url, urls)
 
 
-def _is_url(value: Any) -> bool:
+def _is_url(value: Any) -> TypeGuard[str]:
     return value.__class__ is str and ":" in value

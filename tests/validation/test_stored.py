@@ -152,7 +152,7 @@ async def test_what_a_transaction_took_back_never_counts(
     )
     async with store.connection() as connection:
         async with connection.transaction(force_rollback=True):
-            await connection.execute(take_away)  # type: ignore[call-overload]
+            await connection.execute(take_away)
             assert await rules(one, BoundStore(store, connection), URL + "t") == set()
         assert await rules(one, BoundStore(store, connection), URL + "t") == {"min"}
 
