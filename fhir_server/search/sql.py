@@ -32,6 +32,9 @@ _FEW_KEYS = 16
 _MANY_KEYS = 50
 
 
+# Targets of links that are looked up at a time.
+_TOGETHER = 50
+
 # What reads other rows to find its own; of little use once something else has found a few.
 _JOINING = (AnyOf, Contains, Refers, ReferredBy)
 
@@ -272,9 +275,10 @@ class Writer:
         return f"({found} or {inner})"
 
     def _referring(self, parameter: int, target: Selection, row: str) -> str:
-        """For gathering: rows by each link to one of the targets; contained ones know theirs.
+        """For gathering: rows by their links to the targets; what contains one is known by that.
 
-        To intersect keys with those of thousands of targets takes a hundred times as long.
+        A few targets at a time: to intersect keys with those of all takes up to a hundred times as
+        long, and each look-up reads what the index has not sorted in yet.
         """
         t, c, x, link = (self._name(letter) for letter in "tcxl")
         table, columns = self._table(row)
@@ -282,9 +286,12 @@ class Writer:
         self.values.append(parameter)
         where = self.selection(target, t)
         found = (
-            f"select {_of(x, columns)} from (select {t}.reference_key # %s::bigint as key "
-            f"from {{s}}.resource {t} where {where}) {link}, lateral (select {_of('y', columns)} "
-            f"from {{s}}.{table} y where y.keys @> array[{link}.key] offset 0) {x}"
+            f"select {_of(x, columns)} from (select array_agg(key) as keys from ("
+            f"select {t}.reference_key # %s::bigint as key, "
+            f"row_number() over () / {_TOGETHER} as n "
+            f"from {{s}}.resource {t} where {where}) e group by n) {link}, "
+            f"lateral (select {_of('y', columns)} from {{s}}.{table} y "
+            f"where y.keys && {link}.keys offset 0) {x}"
         )
         self.values.append(parameter)
         where = self.inside(target, c)

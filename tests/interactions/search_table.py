@@ -60,6 +60,10 @@ RESOURCES: tuple[dict[str, Any], ...] = (
      "code": {"coding": [{"system": "urn:animals", "code": "dog"}]},
      "subject": {"reference": "Patient/bob"},
      "effectivePeriod": {"start": "2024-03-01", "end": "2024-03-20"}},
+    {"resourceType": "MedicationRequest", "id": "order", "status": "draft", "intent": "order",
+     "subject": {"reference": "Patient/bob"}, "medicationReference": {"reference": "#m"},
+     "contained": [{"resourceType": "Medication", "id": "m",
+                    "code": {"coding": [{"code": "aspirin"}]}}]},
     {"resourceType": "RiskAssessment", "id": "risk", "status": "final",
      "subject": {"reference": "Patient/ann"}, "prediction": [{"probabilityDecimal": 0.25}]},
 )  # fmt: skip
@@ -116,7 +120,9 @@ TABLE = (
     Row("_content", "", "Patient?_content=mulder", "bob", "words of the whole resource"),
     Row("_type", "", "?_type=Patient,Location&name=ward,ann", "ann ward", "several types, in a search of all"),
     Row("chain", "", "Observation?subject:Patient.family=mulder", "pet", "what the referred resource meets, to any depth"),
+    Row("chain", "contained resource", "MedicationRequest?medication.code=aspirin", "order", "what is referred to may be contained"),
     Row("_has", "", "Patient?_has:Observation:patient:code=8480-6", "ann", "what a referring resource meets, nested at will"),
+    Row("_contained", "", "Medication?_contained=true&code=aspirin", "order", "what contains such a resource; `both`: that and such resources"),
     Row("compartment", "", "Patient/ann/Observation", "pressure", "what belongs to a resource; `*` for all types"),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from tests.interactions.search_table import RESOURCES, TABLE, Row, markdown
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "search.md"
 # Ways to search that are no parameters of a type.
-_BEYOND = {"_type", "_list", "_has", "chain", "compartment"}
+_BEYOND = {"_type", "_list", "_has", "_contained", "chain", "compartment"}
 
 
 @pytest.fixture(scope="module", autouse=True)

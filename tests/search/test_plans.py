@@ -142,6 +142,8 @@ GATHERINGS = [
     ("Observation?code=rare&date=ge1990", {"resource_keys", "date_value_rid"}),
     ("Observation?code=rare&_sort=date", {"resource_keys", "date_value_rid"}),
     ("Observation?subject=Patient/nobody", {"resource_keys"}),
+    ("Observation?code=rare&subject:Patient.gender=male", {"resource_reference_key"}),
+    ("Patient?identifier=nobody&_has:Observation:subject:code=dense", {"resource_keys"}),
     ("Observation?date=1999-05-05", {"date_value_ordered"}),
     ("Observation?date=gt2134-04-05", {"date_value_ordered", "date_value_long"}),
     ("Observation?date=gt2134-04-05&code=dense", {"date_value_ordered"}),
@@ -165,6 +167,15 @@ async def test_what_is_rare_is_gathered_by_the_index_that_finds_it(
     assert "Seq Scan" not in gathering
     # All resources of the type are not read to be intersected with a few.
     assert "BitmapAnd" not in gathering, gathering
+
+
+async def test_the_many_ends_of_a_chain_are_looked_up_a_few_at_a_time(at: Settling) -> None:
+    plans = await plans_of(at, "Observation?subject:Patient.family=name 1&date=lt1970-02-01")
+    gathering = plans["gathering"]
+    assert "Seq Scan" not in gathering
+    loops = re.findall(r"Scan on resource_keys .*loops=(\d+)", gathering)
+    # There are 1,111 patients whose names begin so.
+    assert "23" in loops, gathering
 
 
 async def test_what_is_known_to_be_frequent_is_walked_to_at_once(at: Settling) -> None:
