@@ -23,7 +23,8 @@ def test_help_names_every_command_and_setting(capsys: pytest.CaptureFixture[str]
     assert caught.value.code == 0
     commands = capsys.readouterr().out
     assert all(
-        name in commands for name in ("serve", "load", "package", "validate", "migrate", "health")
+        name in commands
+        for name in ("serve", "load", "package", "validate", "test", "migrate", "health")
     )
     with pytest.raises(SystemExit):
         main(["serve", "--help"])

@@ -84,8 +84,9 @@ def _lenient(resource: Json) -> Json:
     """A copy in which what scripts in use omit is there, for the check.
 
     Filled in: url, name, status, and the booleans without which every test engine has a default.
-    Let pass: an inline resource or the path of a file as a fixture or profile, methods in capitals, types of other versions of FHIR
-    (their tests are skipped or fail by themselves), sections without actions, empty header values.
+    Let pass: an inline resource or the path of a file as a fixture or profile, methods in capitals,
+    types of other versions of FHIR (their tests are skipped or fail by themselves), sections without
+    actions, empty header values.
     """
     made = copy.deepcopy(resource)
     made.setdefault("url", "urn:script")

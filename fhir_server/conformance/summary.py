@@ -13,11 +13,14 @@ def totals_told(totals: Totals) -> str:
     named = ((totals.failed, "failed"), (totals.errors, "errors"), (totals.skipped, "skipped"))
     parts += [f"{count:,} {name}" for count, name in named if count]
     if totals.broken:
-        parts.append(f"{totals.broken:,} scripts without result")
+        parts.append(f"{_counted(totals.broken, 'script')} without result")
     tests = totals.passed + totals.failed + totals.errors + totals.skipped
-    return f"{totals.scripts:,} scripts, {tests:,} tests in {totals.seconds:.1f} s: " + ", ".join(
-        parts
-    )
+    counted = f"{_counted(totals.scripts, 'script')}, {_counted(tests, 'test')}"
+    return f"{counted} in {totals.seconds:.1f} s: {', '.join(parts)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def script_told(script: ScriptResult) -> Iterator[str]:

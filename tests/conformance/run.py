@@ -56,6 +56,7 @@ def scores(suites: Path) -> list[score.Score]:
         with running_server(workplace, "--data-dir", str(workplace / "empty")) as server:
             url = server.base_url
             found += _timed("TestScripts", lambda: testscripts.run(url, suites, package))
+        found += _timed("official TestScripts", lambda: testscripts.examples(package))
         found += _timed("XML", lambda: xml_examples.run(package))
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))
         found += _timed("invariants", lambda: invariants.run(package))

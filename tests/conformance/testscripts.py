@@ -7,12 +7,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from fhir_server import fhir_json
 from fhir_server.conformance.client import Client
 from fhir_server.conformance.finding import find
+from fhir_server.conformance.reading import Unreadable, decoded, script
 from fhir_server.conformance.results import PartResult, Result, ScriptResult, worst
 from fhir_server.conformance.runner import Options
 from fhir_server.conformance.runner import run as run_script
 from fhir_server.conformance.server import Server
+from fhir_server.xml import encode_xml
 from tests.conformance.score import Score
 
 EXCEPTIONS = Path(__file__).with_name("testscript_exceptions.toml")
@@ -47,11 +50,11 @@ def run(base_url: str, suites: Path, package: Path) -> list[Score]:
     plain = Score("testscripts passed without a warning", 0, 0)
     known = Score("testscripts passed or known not to", 0, 0)
     explained = {(each.script, test) for each in known_failures() for test in each.tests}
-    for script in results:
-        if script.problem:
-            known.failures.append(f"{script.label}: {script.problem}")
-        broken = script.setup is not None and script.setup.failed
-        for parts in _tests(script):
+    for result_of in results:
+        if result_of.problem:
+            known.failures.append(f"{result_of.label}: {result_of.problem}")
+        broken = result_of.setup is not None and result_of.setup.failed
+        for parts in _tests(result_of):
             # What is not carried out for want of a setup is no test that leaves itself out.
             result = Result.FAIL if broken else worst(part.result for part in parts)
             if result is Result.SKIP:
@@ -62,18 +65,32 @@ def run(base_url: str, suites: Path, package: Path) -> list[Score]:
                 score.cases += 1
             passed.passed += good
             plain.passed += result is Result.PASS
-            known.passed += good or (script.label, name) in explained
-            if not good and (script.label, name) not in explained:
+            known.passed += good or (result_of.label, name) in explained
+            if not good and (result_of.label, name) not in explained:
                 bad = next((part for part in parts if part.failed), parts[0])
-                known.failures.append(f"{script.label}: {bad.name}: {bad.message}")
-            if good and (script.label, name) in explained:
-                known.failures.append(f"{script.label}: {name}: passes, though listed as known")
+                known.failures.append(f"{result_of.label}: {bad.name}: {bad.message}")
+            if good and (result_of.label, name) in explained:
+                known.failures.append(f"{result_of.label}: {name}: passes, though listed as known")
     return [passed, plain, known]
 
 
-def _tests(script: ScriptResult) -> list[list[PartResult]]:
+def examples(package: Path) -> list[Score]:
+    """How many of the official TestScripts are read, from JSON and from XML."""
+    score = Score("official TestScripts read", 0, 0)
+    for path in sorted(package.glob("TestScript-*.json")):
+        as_json = path.read_bytes()
+        for data in (as_json, encode_xml(fhir_json.decode(as_json))):
+            score.cases += 1
+            try:
+                score.passed += bool(script(decoded(data), path, package).tests)
+            except Unreadable as error:
+                score.failures.append(f"{path.name}: {error}")
+    return [score]
+
+
+def _tests(result: ScriptResult) -> list[list[PartResult]]:
     by_number: defaultdict[int, list[PartResult]] = defaultdict(list)
-    for part in script.tests:
+    for part in result.tests:
         assert part.number is not None
         by_number[part.number].append(part)
     return list(by_number.values())
