@@ -85,8 +85,8 @@ def _lenient(resource: Json) -> Json:
 
     Filled in: url, name, status, and the booleans without which every test engine has a default.
     Let pass: an inline resource or the path of a file as a fixture or profile, methods in capitals,
-    types of other versions of FHIR (their tests are skipped or fail by themselves), sections without
-    actions, empty header values.
+    types of other versions of FHIR (their tests are skipped or fail by themselves), sections
+    without actions, empty header values.
     """
     made = copy.deepcopy(resource)
     made.setdefault("url", "urn:script")
