@@ -19,6 +19,9 @@ _FHIR = "http://hl7.org/fhir"
 _NAMESPACES = {"": _FHIR, "fhir": _FHIR, "f": _FHIR, "xhtml": "http://www.w3.org/1999/xhtml"}
 _DOTTED = re.compile(r"[A-Za-z_][\w-]*(\[\d+\])*(\.[A-Za-z_][\w-]*(\[\d+\])*)*\Z")
 
+# What the libraries let through for some odd paths.
+_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 
 class CannotEvaluate(Exception):
     """An expression that is wrong, or not for this body; says why."""
@@ -72,7 +75,7 @@ def by_path(path: str, content: Content) -> list[str]:
 def _by_json_path(path: str, content: Content) -> list[str]:
     try:
         return [as_text(value) for value in jsonpath.findall(path, content.resource)]
-    except (jsonpath.JSONPathError, RecursionError) as error:
+    except (jsonpath.JSONPathError, *_ODD) as error:
         raise CannotEvaluate(f"the JSONPath {path!r} is wrong: {error}") from None
 
 
@@ -85,7 +88,7 @@ def _by_xpath(path: str, content: Content) -> list[str]:
         found = elementpath.select(
             document, path, namespaces=_NAMESPACES, parser=elementpath.XPath2Parser
         )
-    except (elementpath.ElementPathError, RecursionError) as error:
+    except (elementpath.ElementPathError, *_ODD) as error:
         raise CannotEvaluate(f"the XPath {path!r} is wrong: {error}") from None
     return [_xml_text(each) for each in (found if isinstance(found, list) else [found])]
 
