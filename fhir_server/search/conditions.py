@@ -42,11 +42,13 @@ class Ordered:
     table: `string_value`, `date_value` or `number_value`.
     parameter: the hash under which the row stands.
     any_of: what may hold for the row `v`: constant texts with `%s` for each of their values.
+    narrow: it asks for one value, which few resources have as a rule.
     """
 
     table: str
     parameter: int
     any_of: tuple[tuple[str, tuple[Any, ...]], ...]
+    narrow: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

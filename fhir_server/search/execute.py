@@ -152,7 +152,8 @@ class _Search:
     async def _walked(self, first: Source, wanted: int) -> list[tuple[Any, ...]]:
         """What a walk finds, as long as it promises to fill the page."""
         density = self.at.common.density(self.condition)
-        if density is Density.RARE:
+        members = self.condition.of if isinstance(self.condition, AllOf) else (self.condition,)
+        if density is Density.RARE or any(isinstance(m, Ordered) and m.narrow for m in members):
             return []
         # Of several frequent conditions together nothing is known.
         frequent = density is Density.FREQUENT and not isinstance(self.condition, AllOf)

@@ -108,7 +108,7 @@ _PERIOD = re.compile(r"[1-9]\d{3}(-\d\d)?", re.ASCII)
 
 def dated(parameter: int, bounds: Bounds) -> Condition:
     """The condition on the dates that stand under the hash of a parameter."""
-    return Ordered("date_value", parameter, bound(_DATES, bounds))
+    return Ordered("date_value", parameter, bound(_DATES, bounds), bounds.prefix == "eq")
 
 
 def date_bounds(value: str, where: Circumstances) -> Bounds:
@@ -134,10 +134,8 @@ def number(parameter: SearchParameter, value: str, where: Circumstances) -> Cond
 
 def numbered(parameter: int, bounds: Bounds) -> Condition:
     """The condition on the numbers that stand under the hash of a parameter."""
-    texts = bound(_NUMBERS, bounds)
-    return Ordered(
-        "number_value", parameter, tuple((f"v.unit = 0 and {sql}", ends) for sql, ends in texts)
-    )
+    texts = tuple((f"v.unit = 0 and {sql}", ends) for sql, ends in bound(_NUMBERS, bounds))
+    return Ordered("number_value", parameter, texts, bounds.prefix == "eq")
 
 
 def point(bounds: Bounds, column: str) -> tuple[str, tuple[Any, ...]]:
@@ -158,7 +156,7 @@ def numbered_in(
     for bounds, same in units_by_bounds.items():
         for text, ends in bound(_NUMBERS, bounds):
             found.append((f"v.unit = any(%s::bigint[]) and {text}", (same, *ends)))
-    return Ordered("number_value", parameter, tuple(found))
+    return Ordered("number_value", parameter, tuple(found), measured.prefix == "eq")
 
 
 def quantity(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
