@@ -219,11 +219,13 @@ def any_of(conditions: Iterable[Condition]) -> Condition:
         dict.fromkeys(key for item in flat if isinstance(item, Keys) for key in item.any_of)
     )
     others: list[Condition] = [item for item in flat if not isinstance(item, Keys | Ordered)]
-    rows: dict[tuple[str, int], list[tuple[str, tuple[Any, ...]]]] = {}
+    rows: dict[tuple[str, int], list[Ordered]] = {}
     for item in flat:
         if isinstance(item, Ordered):
-            rows.setdefault((item.table, item.parameter), []).extend(item.any_of)
-    others += [Ordered(*place, tuple(texts)) for place, texts in rows.items()]
+            rows.setdefault((item.table, item.parameter), []).append(item)
+    for place, same in rows.items():
+        texts = tuple(text for item in same for text in item.any_of)
+        others.append(Ordered(*place, texts, all(item.narrow for item in same)))
     if keys or not others:
         others.insert(0, Keys(keys))
     return others[0] if len(others) == 1 else AnyOf(tuple(others))

@@ -190,6 +190,7 @@ async def test_what_is_known_to_be_rare_is_gathered_at_once(at: Settling) -> Non
 
 async def test_what_has_one_value_is_gathered_at_once(at: Settling) -> None:
     assert list(await plans_of(at, "Observation?date=1999-05-05")) == ["gathering"]
+    assert list(await plans_of(at, "RiskAssessment?probability=0.5")) == ["gathering"]
 
 
 async def test_the_few_ends_of_a_chain_are_looked_up_as_keys(at: Settling) -> None:
