@@ -46,7 +46,16 @@ _PLAIN = Extractor(_WithoutComposites(), base_url=BASE_URL, zone=_ZONE)
 
 
 def differences(resource: dict[str, Any]) -> list[str]:
-    """Where extraction and the plain reading of a resource disagree; empty if nowhere."""
+    """Where extraction and the plain reading of a resource disagree; empty if nowhere.
+
+    What it contains is read by itself: its entries stand apart from those of the resource.
+    """
+    outer = {name: value for name, value in resource.items() if name != "contained"}
+    inner = resource.get("contained", ())
+    return [text for item in (outer, *inner) for text in _differences(item)]
+
+
+def _differences(resource: dict[str, Any]) -> list[str]:
     type_ = resource["resourceType"]
     entries, wanted = _ALL.extract(resource), present(resource)
     name = keys.hash64(keys.presence_parameter(type_))
