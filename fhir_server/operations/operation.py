@@ -17,6 +17,7 @@ from fhir_server.validation.primitives import CHECKS
 
 Handler = Callable[[Engine, Context, Parameters], Awaitable[Result]]
 
+R4_BASE = "http://hl7.org/fhir"
 LEVELS = ("system", "type", "instance")
 _ANY_TYPE = "Resource"
 _PLACES = {"system": "", "type": "{type}/", "instance": "{type}/[id]/"}
@@ -26,7 +27,8 @@ _PLACES = {"system": "", "type": "{type}/", "instance": "{type}/[id]/"}
 class Operation:
     """One operation.
 
-    name: of its OperationDefinition in R4, such as `ValueSet-expand`.
+    name: of its OperationDefinition, such as `ValueSet-expand`; the end of its URL.
+    base: of the URL of its OperationDefinition: R4's, or `OWN_BASE` for one under `profiles/`.
     levels: where it may be called; empty for everywhere that the definition says.
     writes: whether it changes what is stored, so that GET cannot call it.
     searches: the search parameters of its type are parameters of the operation too.
@@ -44,11 +46,12 @@ class Operation:
     paged: bool = False
     versions: bool = False
     unchecked: bool = False
+    base: str = R4_BASE
 
     @property
     def url(self) -> str:
         """The canonical URL of its OperationDefinition."""
-        return f"http://hl7.org/fhir/OperationDefinition/{self.name}"
+        return f"{self.base}/OperationDefinition/{self.name}"
 
 
 def routes(operation: Operation, definitions: Definitions) -> Iterator[InteractionDefinition]:

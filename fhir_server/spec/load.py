@@ -1,12 +1,14 @@
 """Loads the definitions from the package's own data, without network."""
 
 import functools
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from fhir_server.packaged import folder
 from fhir_server.spec.model import (
     CompartmentDefinition,
     Constraint,
@@ -16,6 +18,7 @@ from fhir_server.spec.model import (
     SearchParameterDefinition,
     TypeDefinition,
 )
+from fhir_server.spec.operations import own_operations
 
 _Stored = TypeVar("_Stored")
 
@@ -41,16 +44,20 @@ class _StoredValueSet(msgspec.Struct):
 
 @functools.cache
 def definitions() -> Definitions:
-    """The definitions of R4 (4.0.1), loaded once a process."""
+    """The definitions of R4 (4.0.1) and the server's own operations, loaded once a process."""
     compartments = _read("compartments", list[CompartmentDefinition])
     value_sets = _read("value_sets", list[_StoredValueSet])
     return Definitions(
         types=_complete(_read("types", list[_StoredType])),
         search_parameters=tuple(_read("search_parameters", list[SearchParameterDefinition])),
         compartments={compartment.code: compartment for compartment in compartments},
-        operations=tuple(_read("operations", list[OperationDefinitionFacts])),
+        operations=(*_read("operations", list[OperationDefinitionFacts]), *_own_operations()),
         value_sets={value_set.url: value_set.systems for value_set in value_sets},
     )
+
+
+def _own_operations() -> Iterator[OperationDefinitionFacts]:
+    return own_operations(folder("profiles") / "operations")
 
 
 def _read(name: str, type_: type[list[_Stored]]) -> list[_Stored]:

@@ -1,6 +1,7 @@
 """Search parameters, compartments and operations."""
 
 from fhir_server.spec.build.package import Json, Package, said
+from fhir_server.spec.operations import facts
 
 
 def search_parameters(package: Package) -> list[Json]:
@@ -51,36 +52,4 @@ def compartments(package: Package) -> list[Json]:
 
 def operations(package: Package) -> list[Json]:
     """Every operation of the standard."""
-    return [
-        {
-            "url": definition["url"],
-            "name": definition["name"],
-            "code": definition["code"],
-            "system": definition["system"],
-            "type": definition["type"],
-            "instance": definition["instance"],
-            "affects_state": definition.get("affectsState", False),
-            "resources": definition.get("resource", []),
-            "parameters": [_parameter(part) for part in definition.get("parameter", [])],
-        }
-        for definition in package.of("OperationDefinition")
-    ]
-
-
-def _parameter(parameter: Json) -> Json:
-    targets = [profile.rpartition("/")[2] for profile in parameter.get("targetProfile", [])]
-    optional = said(
-        {
-            "type": parameter.get("type"),
-            "search_type": parameter.get("searchType"),
-            "targets": targets,
-            "parts": [_parameter(part) for part in parameter.get("part", [])],
-        }
-    )
-    return {
-        "name": parameter["name"],
-        "use": parameter["use"],
-        "min": parameter["min"],
-        "max": None if parameter["max"] == "*" else int(parameter["max"]),
-        **optional,
-    }
+    return [facts(definition) for definition in package.of("OperationDefinition")]
