@@ -5,6 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+# Until principals are told apart everybody is trusted with everything, as one local user is.
+ROLES = frozenset(
+    {
+        "administrator", "doctor", "nurse", "receptionist", "billing-officer", "technician",
+        "radiologist", "scheduler", "system",
+    }
+)  # fmt: skip
+
 
 def system_clock() -> datetime:
     """The current instant in UTC."""
@@ -22,6 +30,7 @@ class Context:
 
     tenant: the territory whose data is touched; a schema of the database belongs to it.
     principal: who is acting, as recorded in logs and later in audit.
+    roles: what the principal may act as.
     request_id: names the request in logs and answers.
     base_url: the FHIR base URL as the client sees it, without a slash at the end.
     clock, new_id: injected, so that tests compare literals.
@@ -29,6 +38,7 @@ class Context:
 
     tenant: str = "default"
     principal: str = "anonymous"
+    roles: frozenset[str] = ROLES
     request_id: str = ""
     base_url: str = "http://localhost:8080/fhir"
     clock: Callable[[], datetime] = field(default=system_clock)

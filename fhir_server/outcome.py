@@ -1,7 +1,7 @@
 """Problems as FHIR describes them: issues, and the refusals that carry them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -12,12 +12,14 @@ class Issue:
     code: a code of the issue-type value set, such as `invalid` or `not-found`.
     diagnostics: what was wrong and what was expected, with the value quoted.
     expression: where, as a simple FHIRPath such as `Patient.name[0].given[1]`; empty if nowhere.
+    details: system and code of what it is called beside `code`, for those who act on it.
     """
 
     code: str
     diagnostics: str
     expression: str = ""
     severity: str = "error"
+    details: tuple[str, str] | None = field(default=None, kw_only=True)
 
     def under(self, prefix: str) -> "Issue":
         """The same issue with its location placed below `prefix`."""
@@ -30,6 +32,9 @@ class Issue:
             "code": self.code,
             "diagnostics": self.diagnostics,
         }
+        if self.details:
+            system, code = self.details
+            issue["details"] = {"coding": [{"system": system, "code": code}]}
         if self.expression:
             issue["expression"] = [self.expression]
         return issue

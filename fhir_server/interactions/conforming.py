@@ -48,7 +48,10 @@ class Conforming:
     async def errors(self, resource: dict[str, Any]) -> tuple[Finding, ...]:
         """What is wrong with a resource by the profiles of its type and those it claims."""
         demands = self._engine.demands
-        enforced = demands.profiles.get(resource["resourceType"], ())
+        enforced = (
+            *demands.profiles.get(resource["resourceType"], ()),
+            *self._engine.rules.profiles(resource),
+        )
         claims = set(_claims(resource)) if demands.claimed else set()
         if not enforced and not claims:
             return ()

@@ -1,6 +1,7 @@
 """create and conditional create (R4 http.html#create, #ccreate)."""
 
 from fhir_server.context import Context
+from fhir_server.interactions.changes import Change, carry_out
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
@@ -20,10 +21,14 @@ async def create(engine: Engine, ctx: Context, request: Request) -> Result:
     With If-None-Exist: 200 and the resource that matches, if one does, and nothing is stored.
     """
     checked = check(engine, request.resource, request.type)
-    await conform(engine, ctx, request.resource)
+    ruled = engine.rules.concern(request.resource)
+    if ruled:
+        await engine.rules.prepare(engine, ctx, [request.resource])
+    else:
+        await conform(engine, ctx, request.resource)
     if request.if_none_exist is not None:
         return await _create_unless_exists(engine, ctx, request, checked)
-    if conditional(checked.references):
+    if ruled or conditional(checked.references):
         async with engine.store.transaction() as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
             return await _store(engine, ctx, connection, request)
@@ -63,6 +68,9 @@ async def _existing(
 
 
 async def _store(engine: Engine, ctx: Context, connection: Connection, request: Request) -> Result:
+    if engine.rules.concern(request.resource):
+        change = Change(request.type, ctx.new_id(), None, request.resource, "POST")
+        return result_of(await carry_out(engine, ctx, connection, change), 201, created=True)
     (rid,) = await engine.store.row_ids(connection, ctx.tenant, 1)
     row = first_version(engine, ctx, request.resource, ctx.new_id(), rid, "POST")
     if not await insert(engine, ctx, connection, row):

@@ -1,6 +1,7 @@
 """delete and conditional delete (R4 http.html#delete, #3.1.0.7.1)."""
 
 from fhir_server.context import Context
+from fhir_server.interactions.changes import Change, carry_out, locked
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request
@@ -18,6 +19,9 @@ async def delete(engine: Engine, ctx: Context, request: Request) -> Result:
     What is deleted already, or never was, stays as it is and answers the same.
     """
     check_id(request.id)
+    if request.type in engine.rules.types:
+        async with engine.store.transaction() as connection:
+            return await _delete_by_rules(engine, ctx, connection, request)
     async with engine.store.connection() as connection:
         return await _store_deletion(engine, ctx, connection, request)
 
@@ -32,6 +36,8 @@ async def conditional_delete(engine: Engine, ctx: Context, request: Request) -> 
             note = Issue("informational", f"Nothing matches {condition.text}", "", "information")
             return Result(204, outcome=[note])
         request.id = id_
+        if request.type in engine.rules.types:
+            return await _delete_by_rules(engine, ctx, connection, request)
         return await _store_deletion(engine, ctx, connection, request)
 
 
@@ -43,8 +49,7 @@ async def _store_deletion(
         old = await resources.current(connection, statements, request.type, request.id)
         check_preconditions(request, old)
         if old is None:
-            text = f"There is no {request.type} with the id {request.id!r}"
-            return Result(204, outcome=[Issue("informational", text, "", "information")])
+            return _never_was(request)
         if old.content is None:
             return _deleted(request, old.version)
         row = deletion(engine, ctx, old)
@@ -52,6 +57,25 @@ async def _store_deletion(
             return _deleted(request, row.version)
     name = f"{request.type}/{request.id}"
     raise Conflict(Issue("conflict", f"{name} changed {ATTEMPTS} times while it was to be deleted"))
+
+
+async def _delete_by_rules(
+    engine: Engine, ctx: Context, connection: Connection, request: Request
+) -> Result:
+    old = await locked(engine, ctx, connection, request.type, request.id)
+    check_preconditions(request, old)
+    if old is None:
+        return _never_was(request)
+    if old.content is None:
+        return _deleted(request, old.version)
+    change = Change(request.type, request.id, old, None, "DELETE")
+    stored = await carry_out(engine, ctx, connection, change)
+    return _deleted(request, stored.version)
+
+
+def _never_was(request: Request) -> Result:
+    text = f"There is no {request.type} with the id {request.id!r}"
+    return Result(204, outcome=[Issue("informational", text, "", "information")])
 
 
 def _deleted(request: Request, version: int) -> Result:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from fhir_server.context import Context
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.interactions.routing import Router
+from fhir_server.interactions.rules import NoRules, Rules
 from fhir_server.outcome import Issue, Unavailable
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.index import SearchIndex
@@ -63,6 +64,7 @@ class Engine:
     terminology: Terminology
     validation: Validation
     demands: Demands = field(default_factory=Demands)
+    rules: Rules = field(default_factory=NoRules)
     statistics: Statistics = field(default_factory=Statistics)
 
     def statements(self, ctx: Context) -> Statements:

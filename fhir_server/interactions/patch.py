@@ -4,6 +4,7 @@ from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
+from fhir_server.interactions.changes import Change, carry_out, locked
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
@@ -80,6 +81,8 @@ def patched(engine: Engine, request: Request, old: Stored) -> tuple[dict[str, An
 async def _store_patched(
     engine: Engine, ctx: Context, connection: Connection, request: Request
 ) -> Result:
+    if request.type in engine.rules.types:
+        return await _store_by_rules(engine, ctx, connection, request)
     statements = engine.statements(ctx)
     for _ in range(ATTEMPTS):
         stored = await resources.current(connection, statements, request.type, request.id)
@@ -94,3 +97,16 @@ async def _store_patched(
             return result_of(row, 200, created=True)
     name = f"{request.type}/{request.id}"
     raise Conflict(Issue("conflict", f"{name} changed {ATTEMPTS} times while it was to be patched"))
+
+
+async def _store_by_rules(
+    engine: Engine, ctx: Context, connection: Connection, request: Request
+) -> Result:
+    stored = await locked(engine, ctx, connection, request.type, request.id)
+    old = current_to_patch(request, stored)
+    resource, checked = patched(engine, request, old)
+    await settle_conditional(engine, ctx, connection, checked.references)
+    if unchanged(resource, decode(old.content or b"")):
+        return result_of(old, 200)
+    change = Change(request.type, request.id, old, resource, METHOD)
+    return result_of(await carry_out(engine, ctx, connection, change), 200, created=True)

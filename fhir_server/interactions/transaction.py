@@ -18,7 +18,7 @@ from fhir_server.interactions.patch import current_to_patch, no_match, patched
 from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.transaction_steps import TURN, Current, Step, placed
-from fhir_server.interactions.transaction_writes import write
+from fhir_server.interactions.transaction_writes import obey, propose, write
 from fhir_server.interactions.update import (
     check_id,
     target_id,
@@ -39,16 +39,19 @@ async def transaction(
     Raises the `Refusal` of the first stage that fails, with the issues of all its entries.
     """
     steps = await _read_steps(engine, ctx, request, raw_entries)
+    await engine.rules.prepare(engine, ctx, _perhaps_created(engine, steps))
     async with engine.store.transaction() as connection:
         await _resolve_conditions(engine, ctx, connection, steps)
         _check_overlap(steps)
         current = await _lock_current(engine, ctx, connection, steps)
         await _apply_patches(engine, steps, current)
         await _settle_references(engine, ctx, connection, steps)
-        await _conform(engine.within(connection), ctx, steps)
         # Only now, after waiting for locks, so that versions appear soon after their time.
         ctx = ctx.at_once()
-        await write(engine, ctx, connection, steps, current)
+        proposals = propose(steps, current)
+        changes = await obey(engine, ctx, connection, proposals)
+        await _conform(engine.within(connection), ctx, steps)
+        await write(engine, ctx, connection, proposals, changes)
         await _read(engine.within(connection), ctx, steps)
     answers = []
     for step in sorted(steps, key=lambda step: step.entry.index):
@@ -217,6 +220,12 @@ async def _apply_patches(engine: Engine, steps: Sequence[Step], current: Current
         except Refusal as refusal:
             issues = placed(refusal, step.entry.index)
             raise Refusal(issues, status=refusal.status, headers=refusal.headers) from refusal
+
+
+def _perhaps_created(engine: Engine, steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Resources with rules that the transaction creates, unless its conditions say otherwise."""
+    given = [step.entry.resource for step in steps if step.checked is not None]
+    return [resource for resource in given if engine.rules.concern(resource)]
 
 
 async def _conform(engine: Engine, ctx: Context, steps: Sequence[Step]) -> None:

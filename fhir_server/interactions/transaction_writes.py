@@ -1,126 +1,133 @@
 """What the entries of a transaction store: each identity once, in a few statements."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.indexing.changes import ParameterRefused
+from fhir_server.interactions.changes import store_changes
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import WRITES
 from fhir_server.interactions.patch import METHOD
 from fhir_server.interactions.result import Result
-from fhir_server.interactions.transaction_steps import TURN, Current, Step, placed
+from fhir_server.interactions.rules import Change, RuleRefused
+from fhir_server.interactions.transaction_steps import Current, Step, placed
 from fhir_server.interactions.update import check_preconditions, check_untaken
-from fhir_server.interactions.writing import (
-    deletion,
-    first_version,
-    next_version,
-    result_of,
-    store_many,
-    unchanged,
-)
+from fhir_server.interactions.writing import result_of, unchanged
 from fhir_server.outcome import Conflict, Issue, Refusal
-from fhir_server.storage.resources import Stored, Written
+from fhir_server.storage.resources import Stored
 from fhir_server.storage.store import Connection
 
+# What an entry is to change.
+Proposal = tuple[Step, Change]
 
-@dataclass(slots=True)
-class _Plan:
-    """The versions to be written."""
 
-    created: list[Written] = field(default_factory=list)
-    replaced: list[tuple[Written, int]] = field(default_factory=list)
+def propose(steps: Sequence[Step], current: Current) -> list[Proposal]:
+    """What each entry that writes is to change; one that changes nothing gets its result.
+
+    Raises `PreconditionFailed` and `Conflict`.
+    """
+    found = []
+    for step in steps:
+        if step.entry.method in WRITES and not step.definition.reads:
+            old = current.get((step.request.type, step.id))
+            change = _PROPOSALS[step.entry.method](step, old)
+            if change is not None:
+                found.append((step, change))
+    return found
+
+
+async def obey(
+    engine: Engine, ctx: Context, connection: Connection, proposals: Sequence[Proposal]
+) -> list[Change]:
+    """Everything to be stored, by the rules that concern some of it."""
+    ruled = [change for _, change in proposals if _has_rules(engine, change)]
+    others = [change for _, change in proposals if not _has_rules(engine, change)]
+    if not ruled:
+        return others
+    try:
+        changes = [*others, *await engine.rules.apply(engine, ctx, connection, ruled)]
+    except RuleRefused as refusal:
+        raise _at_its_entry(refusal, refusal.source, proposals) from refusal
+    for step, change in proposals:
+        step.entry.resource = change.new
+    return changes
+
+
+def _has_rules(engine: Engine, change: Change) -> bool:
+    if change.new is not None and change.method == "POST":
+        return engine.rules.concern(change.new)
+    return change.type in engine.rules.types
 
 
 async def write(
     engine: Engine,
     ctx: Context,
     connection: Connection,
-    steps: Sequence[Step],
-    current: Current,
+    proposals: Sequence[Proposal],
+    changes: Sequence[Change],
 ) -> None:
-    """Store what the entries ask for: deletes, creates and updates, each identity once."""
-    plan = _Plan()
-    writing = [step for step in steps if step.entry.method in WRITES and not step.definition.reads]
-    rids = iter(await engine.store.row_ids(connection, ctx.tenant, len(writing)))
-    for number, step in enumerate(writing):
-        if number % TURN == TURN - 1:
-            await asyncio.sleep(0)
-        old = current.get((step.request.type, step.id))
-        step.result = _PLANS[step.entry.method](engine, ctx, plan, step, old, next(rids))
+    """Store the changes and tell each entry what came of it."""
     try:
-        stored = await store_many(engine, ctx, connection, plan.created, plan.replaced)
+        stored = await store_changes(engine, ctx, connection, changes)
     except ParameterRefused as refusal:
-        raise _at_its_entry(refusal, writing) from refusal
-    if not stored:
-        raise Conflict(Issue("transient", "Another writer was faster; try again"))
+        raise _at_its_entry(refusal, refusal.source, proposals) from refusal
+    versions = {(each.type, each.id): each for each in stored}
+    for step, change in proposals:
+        step.result = _result(change, versions[change.identity])
 
 
-def _at_its_entry(refusal: ParameterRefused, steps: Sequence[Step]) -> Refusal:
-    for step in steps:
-        if f"{step.request.type}/{step.id}" == refusal.source:
+def _result(change: Change, stored: Stored) -> Result:
+    if change.new is None:
+        return Result(204, type=stored.type, id=stored.id, version=stored.version)
+    exists = change.old is not None and change.old.content is not None
+    return result_of(stored, 200 if exists else 201, created=True)
+
+
+def _at_its_entry(refusal: Refusal, source: str, proposals: Sequence[Proposal]) -> Refusal:
+    for step, change in proposals:
+        if change.reference == source:
             return Refusal(placed(refusal, step.entry.index), status=refusal.status)
     return refusal
 
 
-def _plan_create(
-    engine: Engine, ctx: Context, plan: _Plan, step: Step, old: Stored | None, rid: int
-) -> Result:
-    if step.exists:
-        if old is None or old.content is None:
-            raise Conflict(Issue("transient", f"{step.request.type}/{step.id} was just deleted"))
-        return result_of(old, 200, created=True)
-    row = first_version(engine, ctx, step.entry.resource, step.id, rid, "POST")
-    plan.created.append(row)
-    return result_of(row, 201, created=True)
+def _create(step: Step, old: Stored | None) -> Change | None:
+    if not step.exists:
+        return Change(step.request.type, step.id, None, step.entry.resource, "POST")
+    if old is None or old.content is None:
+        raise Conflict(Issue("transient", f"{step.request.type}/{step.id} was just deleted"))
+    step.result = result_of(old, 200, created=True)
+    return None
 
 
-def _plan_update(
-    engine: Engine, ctx: Context, plan: _Plan, step: Step, old: Stored | None, rid: int
-) -> Result:
+def _update(step: Step, old: Stored | None) -> Change | None:
     check_preconditions(step.request, old)
     if step.condition is not None and not step.exists:
         check_untaken(step.condition, step.id, old)
-    resource = step.entry.resource
-    if old is None:
-        row = first_version(engine, ctx, resource, step.id, rid, "PUT")
-        plan.created.append(row)
-        return result_of(row, 201, created=True)
-    if old.content is not None and unchanged(resource, decode(old.content)):
-        return result_of(old, 200, created=True)
-    row = next_version(engine, ctx, resource, old, "PUT")
-    plan.replaced.append((row, old.version))
-    return result_of(row, 200 if old.content is not None else 201, created=True)
+    if old is not None and old.content is not None and _unchanged(step, old):
+        step.result = result_of(old, 200, created=True)
+        return None
+    return Change(step.request.type, step.id, old, step.entry.resource, "PUT")
 
 
-def _plan_patch(
-    engine: Engine, ctx: Context, plan: _Plan, step: Step, old: Stored | None, rid: int
-) -> Result:
+def _unchanged(step: Step, old: Stored) -> bool:
+    return unchanged(step.entry.resource, decode(old.content or b""))
+
+
+def _patch(step: Step, old: Stored | None) -> Change | None:
     assert old is not None
-    resource = step.entry.resource
-    if unchanged(resource, decode(old.content or b"")):
-        return result_of(old, 200)
-    row = next_version(engine, ctx, resource, old, METHOD)
-    plan.replaced.append((row, old.version))
-    return result_of(row, 200, created=True)
+    if _unchanged(step, old):
+        step.result = result_of(old, 200)
+        return None
+    return Change(step.request.type, step.id, old, step.entry.resource, METHOD)
 
 
-def _plan_delete(
-    engine: Engine, ctx: Context, plan: _Plan, step: Step, old: Stored | None, rid: int
-) -> Result:
+def _delete(step: Step, old: Stored | None) -> Change | None:
     check_preconditions(step.request, old)
     if old is None or old.content is None:
-        return Result(204)
-    row = deletion(engine, ctx, old)
-    plan.replaced.append((row, old.version))
-    return Result(204, type=row.type, id=row.id, version=row.version)
+        step.result = Result(204)
+        return None
+    return Change(step.request.type, step.id, old, None, "DELETE")
 
 
-_PLANS = {
-    "POST": _plan_create,
-    "PUT": _plan_update,
-    "PATCH": _plan_patch,
-    "DELETE": _plan_delete,
-}
+_PROPOSALS = {"POST": _create, "PUT": _update, "PATCH": _patch, "DELETE": _delete}

@@ -5,6 +5,7 @@ from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
+from fhir_server.interactions.changes import Change, carry_out, locked
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
@@ -40,8 +41,8 @@ async def update(engine: Engine, ctx: Context, request: Request) -> Result:
     check_id(request.id)
     checked = check(engine, request.resource, request.type)
     _check_same_id(request.resource, request.id)
-    await conform(engine, ctx, request.resource)
-    if conditional(checked.references):
+    ruled = await _prepare(engine, ctx, request)
+    if ruled or conditional(checked.references):
         async with engine.store.transaction() as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
             return await store_update(engine, ctx, connection, request)
@@ -52,7 +53,7 @@ async def update(engine: Engine, ctx: Context, request: Request) -> Result:
 async def conditional_update(engine: Engine, ctx: Context, request: Request) -> Result:
     """Update what the query matches; create it when nothing does."""
     checked = check(engine, request.resource, request.type)
-    await conform(engine, ctx, request.resource)
+    await _prepare(engine, ctx, request)
     condition = Condition(engine, ctx, request.type, request.query)
     async with engine.store.transaction() as connection:
         await resources.lock_names(connection, [condition.lock])
@@ -65,6 +66,18 @@ async def conditional_update(engine: Engine, ctx: Context, request: Request) -> 
             old = await resources.current(connection, statements, request.type, request.id)
             check_untaken(condition, request.id, old)
         return await store_update(engine, ctx, connection, request)
+
+
+async def _prepare(engine: Engine, ctx: Context, request: Request) -> bool:
+    """What has to come before the transaction; whether there are rules for the type.
+
+    They may complete a resource, so its profiles are looked at after them.
+    """
+    if request.type not in engine.rules.types:
+        await conform(engine, ctx, request.resource)
+        return False
+    await engine.rules.prepare(engine, ctx, [request.resource])
+    return True
 
 
 def target_id(ctx: Context, resource: Any, condition: Condition, match: str | None) -> str:
@@ -131,6 +144,8 @@ async def store_update(
     engine: Engine, ctx: Context, connection: Connection, request: Request
 ) -> Result:
     """Store the request's resource under its id, looking again when another writer was faster."""
+    if request.type in engine.rules.types:
+        return await _store_by_rules(engine, ctx, connection, request)
     statements = engine.statements(ctx)
     for _ in range(ATTEMPTS):
         old = await resources.current(connection, statements, request.type, request.id)
@@ -152,3 +167,16 @@ async def store_update(
             f"{request.type}/{request.id} changed {ATTEMPTS} times while this update was tried",
         )
     )
+
+
+async def _store_by_rules(
+    engine: Engine, ctx: Context, connection: Connection, request: Request
+) -> Result:
+    old = await locked(engine, ctx, connection, request.type, request.id)
+    check_preconditions(request, old)
+    change = Change(request.type, request.id, old, request.resource, "PUT")
+    before = change.before()
+    if old is not None and before is not None and unchanged(request.resource, before):
+        return result_of(old, 200)
+    stored = await carry_out(engine, ctx, connection, change)
+    return result_of(stored, 201 if before is None else 200, created=True)
