@@ -256,6 +256,16 @@ counter = Table(
     comment="Numbers given out to orders and invoices, taken in blocks.",
 )
 
+claimed_number = Table(
+    "claimed_number",
+    metadata,
+    Column("system", _bytewise, nullable=False),
+    Column("value", _bytewise, nullable=False),
+    Column("holder", _bytewise, nullable=False, comment="Type/id of what carries the number"),
+    PrimaryKeyConstraint("system", "value", name="claimed_number_pkey"),
+    comment="Numbers of orders, each held by one; a deleted order keeps its own.",
+)
+
 job = Table(
     "job",
     metadata,
@@ -326,6 +336,7 @@ INDEX_PURPOSES = {
     "search_parameter_pkey": "one search parameter",
     "secret_pkey": "one secret",
     "counter_pkey": "taking the next numbers",
+    "claimed_number_pkey": "claiming a number",
     "job_pkey": "one job",
     "job_due": "claiming the next due job of a kind",
     "outbox_pkey": "one event",
