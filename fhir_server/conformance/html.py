@@ -66,7 +66,7 @@ def page(results: Sequence[ScriptResult], totals: Totals, told: str) -> str:
     if when is not None:
         server += f", started {when:%Y-%m-%d %H:%M:%S} UTC"
     return _PAGE.substitute(
-        title="TestScripts: " + ("all passed" if totals.ok else "failures"),
+        title=f"TestScripts: {_title(totals)}",
         server=server,
         totals=escape(told),
         rows="\n".join(_row(number, script) for number, script in enumerate(results)),
@@ -76,9 +76,16 @@ def page(results: Sequence[ScriptResult], totals: Totals, told: str) -> str:
     )
 
 
+def _title(totals: Totals) -> str:
+    if totals.ok:
+        return "all passed"
+    return "failures" if totals.failed or totals.errors or totals.broken else "interrupted"
+
+
 def _row(number: int, script: ScriptResult) -> str:
     counts = Totals.of([script])
-    result = "fail" if script.failed else "pass"
+    result = "fail" if script.failed else "skip" if script.interrupted else "pass"
+    word = "interrupted" if result == "skip" else result
     label = f"{escape(script.label)} ({script.format})"
     name = f'<a href="#s{number}">{label}</a>' if script.failed else label
     cells = (
@@ -86,7 +93,7 @@ def _row(number: int, script: ScriptResult) -> str:
         f"{script.seconds:.1f}",
     )  # fmt: skip
     numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
-    return f'<tr><td>{name}</td><td class="{result}">{result}</td>{numbers}</tr>'
+    return f'<tr><td>{name}</td><td class="{result}">{word}</td>{numbers}</tr>'
 
 
 def _failures(number: int, script: ScriptResult) -> Iterator[str]:

@@ -38,6 +38,8 @@ def own_server() -> Iterator[str]:
                 ],
                 stdout=output,
                 stderr=output,
+                # Ctrl-C in a terminal is not meant for it: the teardown still needs it.
+                process_group=0,
             )
         try:
             _wait(process, f"http://127.0.0.1:{port}", log)

@@ -132,6 +132,7 @@ class ScriptResult:
 
     label: the path of its file below the folder that was asked for. format: `json` or `xml`.
     problem: why nothing could be carried out; empty if it was.
+    interrupted: whether it was stopped before its end; what did not come to pass was skipped.
     """
 
     label: str
@@ -140,6 +141,7 @@ class ScriptResult:
     format: str
     base_url: str
     problem: str = ""
+    interrupted: bool = False
     setup: PartResult | None = None
     tests: list[PartResult] = field(default_factory=list)
     teardown: PartResult | None = None
@@ -176,6 +178,7 @@ class Totals:
     errors: int = 0
     skipped: int = 0
     broken: int = 0
+    interrupted: int = 0
     warnings: int = 0
     seconds: float = 0.0
 
@@ -188,6 +191,7 @@ class Totals:
         totals = cls(seconds=seconds)
         for script in results:
             totals.scripts += 1
+            totals.interrupted += script.interrupted
             if script.problem or (script.setup is not None and script.setup.failed):
                 totals.broken += 1
             for test in script.tests:
@@ -205,5 +209,5 @@ class Totals:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
-        return not (self.failed or self.errors or self.broken)
+        """Whether nothing failed and nothing was left out by an interruption."""
+        return not (self.failed or self.errors or self.broken or self.interrupted)

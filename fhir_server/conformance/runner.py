@@ -54,14 +54,15 @@ async def run(
     server: Server,
     options: Options,
     done: Callable[[PartResult], None] = lambda _: None,
+    result: ScriptResult | None = None,
 ) -> ScriptResult:
     """Carry out a script.
 
     done: told of setup, each test and teardown as they end.
+    result: from `begun`, to be filled; whoever cancels the run finds there what came of it.
     """
-    result = ScriptResult(
-        script.label, script.title, script.reference, options.format, server.base_url(1)
-    )
+    if result is None:
+        result = begun(script, server, options)
     started = time.monotonic()
     try:
         reason = await server.lacks(script.versions, script.capability)
@@ -74,8 +75,31 @@ async def run(
             await _Run(script, server, options, fixtures, result, done).all()
     except (NoAnswer, MissingFixture, CannotEvaluate) as error:
         result.problem = str(error)
-    result.seconds = time.monotonic() - started
+    except asyncio.CancelledError:
+        result.interrupted = True
+        _skip_the_rest(script, options, result)
+        raise
+    finally:
+        result.seconds = time.monotonic() - started
     return result
+
+
+def begun(script: Script, server: Server, options: Options) -> ScriptResult:
+    """What comes of a script, before anything was carried out."""
+    return ScriptResult(
+        script.label, script.title, script.reference, options.format, server.base_url(1)
+    )
+
+
+_INTERRUPTED = "the run was interrupted"
+
+
+def _skip_the_rest(script: Script, options: Options, result: ScriptResult) -> None:
+    """Tests that an interruption left out."""
+    begun_ = {part.number for part in result.tests}
+    for number, test in enumerate(script.tests):
+        if number not in begun_ and options.only(test.name):
+            result.tests.append(_skipped(test, number, _INTERRUPTED))
 
 
 def _skipped(test: Test, number: int, reason: str) -> PartResult:
@@ -156,14 +180,24 @@ class _Run:
             reason = setup or await self._lacks(test)
             if reason:
                 part = _skipped(test, number, reason)
-            elif value is not None and test.parameters:
-                with self._held.values.with_value(test.parameters.variable, value):
-                    await self._actions(test.actions, part)
-            else:
-                await self._actions(test.actions, part)
-            part.seconds = time.monotonic() - started
             self._result.tests.append(part)
+            try:
+                if not reason:
+                    await self._tried(test, value, part)
+            except asyncio.CancelledError:
+                if not part.failed:
+                    # What was not carried out to its end has not passed.
+                    part.actions = _skipped(test, number, _INTERRUPTED).actions
+                raise
+            part.seconds = time.monotonic() - started
             self._done(part)
+
+    async def _tried(self, test: Test, value: str | None, part: PartResult) -> None:
+        if value is None or test.parameters is None:
+            await self._actions(test.actions, part)
+            return
+        with self._held.values.with_value(test.parameters.variable, value):
+            await self._actions(test.actions, part)
 
     async def _lacks(self, test: Test) -> str:
         return await self._server.lacks(test.versions, test.capability) or ""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from fhir_server import fhir_json
@@ -20,7 +21,7 @@ from fhir_server.conformance.junit import junit
 from fhir_server.conformance.own_server import NotStarted, own_server
 from fhir_server.conformance.progress import Progress
 from fhir_server.conformance.results import ScriptResult, Totals
-from fhir_server.conformance.runner import Options
+from fhir_server.conformance.runner import Options, begun
 from fhir_server.conformance.runner import run as run_script
 from fhir_server.conformance.server import Server
 from fhir_server.conformance.summary import totals_told
@@ -47,22 +48,49 @@ def run(arguments: argparse.Namespace) -> int:
         return _refuse(str(error), _USAGE)
     except OSError as error:
         return _refuse(f"--report: {error}", _USAGE)
+    results: list[ScriptResult] = []
     started = time.monotonic()
+    interrupted = False
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         base_url = arguments.base_url
         with nullcontext(base_url.rstrip("/")) if base_url else own_server() as url:
-            results = asyncio.run(_run(arguments, found, url))
+            try:
+                asyncio.run(_run(arguments, found, url, results))
+            finally:
+                # The loop had the signal; the server of its own is still to be stopped.
+                signal.signal(signal.SIGTERM, _interrupt)
     except NotStarted as error:
         return _refuse(str(error), 1)
     except (asyncio.CancelledError, KeyboardInterrupt):
-        return _refuse("interrupted", _INTERRUPTED)
-    totals = Totals.of(results, time.monotonic() - started)
-    sys.stderr.write(totals_told(totals) + "\n")
-    if arguments.report is not None:
-        try:
-            _write(arguments.report, results, totals)
-        except OSError as error:
-            return _refuse(f"--report: {error}", 1)
+        interrupted = True
+        _refuse("interrupted", _INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return _concluded(arguments, results, time.monotonic() - started, interrupted)
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
+def _concluded(
+    arguments: argparse.Namespace,
+    results: list[ScriptResult],
+    seconds: float,
+    interrupted: bool,
+) -> int:
+    """Tell what came of the scripts that were begun, and write the reports of them."""
+    totals = Totals.of(results, seconds)
+    if results or not interrupted:
+        sys.stderr.write(totals_told(totals) + "\n")
+        if arguments.report is not None:
+            try:
+                _write(arguments.report, results, totals)
+            except OSError as error:
+                return _refuse(f"--report: {error}", 1)
+    if interrupted:
+        return _INTERRUPTED
     return 0 if totals.ok else 1
 
 
@@ -104,8 +132,9 @@ def _named(found: Found, text: str) -> bool:
 
 
 async def _run(
-    arguments: argparse.Namespace, found: list[Found], base_url: str
-) -> list[ScriptResult]:
+    arguments: argparse.Namespace, found: list[Found], base_url: str, results: list[ScriptResult]
+) -> None:
+    """Carry out scripts; what comes of each is in `results` as soon as it is begun."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     for number in (signal.SIGINT, signal.SIGTERM):
         if task is not None:
@@ -127,7 +156,7 @@ async def _run(
         server = Server(client, destinations)
         with Progress(tests, arguments.quiet) as progress:
 
-            async def one(each: Found, options: Options) -> ScriptResult:
+            async def one(each: Found, options: Options) -> None:
                 async with limit:
                     if each.script is None:
                         made = ScriptResult(
@@ -135,16 +164,19 @@ async def _run(
                             each.problem,
                         )  # fmt: skip
                     else:
-                        made = await run_script(each.script, server, options, progress.part)
-                progress.script(made)
-                return made
+                        made = begun(each.script, server, options)
+                    results.append(made)
+                    try:
+                        if each.script is not None:
+                            await run_script(each.script, server, options, progress.part, made)
+                    finally:
+                        progress.script(made)
 
-            each_once = (
-                one(each, _options(arguments, each, format_))
-                for format_ in formats
-                for each in found
-            )
-            return list(await asyncio.gather(*each_once))
+            # Unlike gather, a group waits for every teardown when it is cancelled.
+            async with asyncio.TaskGroup() as group:
+                for format_ in formats:
+                    for each in found:
+                        group.create_task(one(each, _options(arguments, each, format_)))
 
 
 def _options(arguments: argparse.Namespace, found: Found, format_: str) -> Options:

@@ -12,6 +12,8 @@ def totals_told(totals: Totals) -> str:
         parts[0] += f" ({totals.warned:,} of them with warnings)"
     named = ((totals.failed, "failed"), (totals.errors, "errors"), (totals.skipped, "skipped"))
     parts += [f"{count:,} {name}" for count, name in named if count]
+    if totals.interrupted:
+        parts.append(f"{_counted(totals.interrupted, 'script')} interrupted")
     if totals.broken:
         parts.append(f"{_counted(totals.broken, 'script')} without result")
     tests = totals.passed + totals.failed + totals.errors + totals.skipped
@@ -27,6 +29,8 @@ def script_told(script: ScriptResult) -> Iterator[str]:
     """A line for a script, and one for each thing that failed in it."""
     counts = Totals.of([script])
     word = "FAIL" if script.failed else "skip" if not counts.passed else "ok"
+    if script.interrupted and not script.failed:
+        word = "stop"
     told = f"{word:4} {script.label} ({script.format}): {counts.passed} of {len(script.tests)}"
     extra = ((counts.skipped, "skipped"), (counts.warnings, "warnings"))
     told += "".join(f", {count} {name}" for count, name in extra if count)

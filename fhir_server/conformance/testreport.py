@@ -13,9 +13,9 @@ def test_report(script: ScriptResult) -> dict[str, Any]:
     made: dict[str, Any] = {
         "resourceType": "TestReport",
         "name": script.name,
-        "status": "completed",
+        "status": "stopped" if script.interrupted else "completed",
         "testScript": {"display": script.label},
-        "result": "fail" if script.failed else "pass",
+        "result": _result(script),
         "score": _score(script),
         "tester": "fhir-server test",
         "issued": script.started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -37,6 +37,12 @@ def test_report(script: ScriptResult) -> dict[str, Any]:
     if script.teardown is not None and script.teardown.actions:
         made["teardown"] = {"action": _actions(script.teardown)}
     return made
+
+
+def _result(script: ScriptResult) -> str:
+    if script.failed:
+        return "fail"
+    return "pending" if script.interrupted else "pass"
 
 
 def _score(script: ScriptResult) -> Decimal:
