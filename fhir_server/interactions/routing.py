@@ -28,6 +28,8 @@ class InteractionDefinition:
     summary: one line for people.
     operation: what R4 says of it, if it is an operation.
     reads: whether it changes nothing although it is called by POST.
+    joins: whether it may be an entry of a transaction although it is an operation that writes: it
+        does so through the connection of the engine that it is given.
     """
 
     name: str
@@ -40,6 +42,7 @@ class InteractionDefinition:
     summary: str
     operation: OperationDefinitionFacts | None = None
     reads: bool = False
+    joins: bool = False
 
 
 _FIXED = frozenset({"metadata", "_history", "_search"})

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fhir_server.context import Context
+from fhir_server.indexing.definition import TYPE as SEARCH_PARAMETER
 from fhir_server.interactions.conditional import Condition, matches, one_match
 from fhir_server.interactions.conforming import Conforming
 from fhir_server.interactions.engine import Engine
@@ -82,9 +83,19 @@ async def _read_steps(
         if times > 1 and full_url.startswith("urn:"):
             text = f"{times} entries have the fullUrl {full_url!r}; expected one"
             issues.append(Issue("invalid", text, "Bundle.entry"))
+    issues += _check_parameters_alone(steps)
     if issues:
         raise Invalid(issues)
     return steps
+
+
+def _check_parameters_alone(steps: Sequence[Step]) -> list[Issue]:
+    """Operations write last, when the search parameters that a transaction stores must rest."""
+    defining = [step for step in steps if step.writes and step.request.type == SEARCH_PARAMETER]
+    if not defining or not any(step.definition.joins for step in steps):
+        return []
+    text = "A SearchParameter and an operation that writes cannot be in one transaction"
+    return [Issue("not-supported", text, defining[0].entry.place)]
 
 
 def _read_step(
@@ -95,9 +106,12 @@ def _read_step(
     fill(request, entry, outer.prefer)
     step = Step(entry, definition, request)
     if definition.name not in _STARTS:
-        if entry.method not in ("GET", "HEAD") and not definition.reads:
+        if entry.method not in ("GET", "HEAD") and not (definition.reads or definition.joins):
             text = f"{entry.method} {entry.request['url']} is not possible in a transaction"
             raise Invalid(Issue("not-supported", text, f"{entry.place}.request"))
+        if definition.joins and isinstance(entry.resource, dict):
+            # What is wrong with it the operation itself will say; here its references count.
+            step.checked = engine.structure.check(entry.resource)
         return step
     if entry.resource is not None and entry.method in ("POST", "PUT"):
         step.checked = check(engine, entry.resource, request.type)
@@ -258,13 +272,18 @@ async def _settle_references(
             issues.append(Issue("not-found", text, f"{step.entry.place}.resource"))
     if issues:
         raise Invalid(issues)
-    references = [item for step, checked in holders if step.writes for item in checked.references]
+    references = [
+        item
+        for step, checked in holders
+        if step.writes or step.definition.joins
+        for item in checked.references
+    ]
     await settle_conditional(engine, ctx, connection, references)
 
 
 async def _read(engine: Engine, ctx: Context, steps: Sequence[Step]) -> None:
-    """Carry out what only reads, after everything is written."""
-    for step in steps:
+    """Carry out operations that write, then what only reads, after everything is written."""
+    for step in sorted(steps, key=lambda step: not step.definition.joins):
         if step.result is None:
             try:
                 step.result = await step.definition.handler(engine, ctx, step.request)

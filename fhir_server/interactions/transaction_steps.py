@@ -34,6 +34,8 @@ class Step:
     @property
     def writes(self) -> bool:
         """Whether it makes a version, rather than only reading or finding what exists."""
+        if self.definition.operation is not None:
+            return False
         if self.entry.method == "POST":
             return self.checked is not None and not self.exists
         return self.entry.method in WRITES and bool(self.id)

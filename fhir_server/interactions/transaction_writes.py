@@ -29,7 +29,7 @@ def propose(steps: Sequence[Step], current: Current) -> list[Proposal]:
     """
     found = []
     for step in steps:
-        if step.entry.method in WRITES and not step.definition.reads:
+        if step.entry.method in WRITES and step.definition.operation is None:
             old = current.get((step.request.type, step.id))
             change = _PROPOSALS[step.entry.method](step, old)
             if change is not None:

@@ -34,6 +34,7 @@ class Operation:
     searches: the search parameters of its type are parameters of the operation too.
     paged: its answer may have pages.
     versions: it may be called on former versions as well.
+    joins: though it writes, it may be an entry of a transaction, carried out after the others.
     unchecked: it takes resources as they are, also those that break the rules of R4.
     """
 
@@ -45,6 +46,7 @@ class Operation:
     searches: bool = False
     paged: bool = False
     versions: bool = False
+    joins: bool = False
     unchecked: bool = False
     base: str = R4_BASE
 
@@ -72,6 +74,7 @@ def routes(operation: Operation, definitions: Definitions) -> Iterator[Interacti
                 summary=operation.summary,
                 operation=facts,
                 reads=not operation.writes,
+                joins=operation.joins,
             )
 
 

@@ -77,6 +77,10 @@ class Table(_Strict, frozen=True):
         """The step of a name, if orders of this type have it."""
         return next((step for step in self.steps if step.name == name), None)
 
+    def undoes(self, name: str) -> bool:
+        """Whether a step leads back to where another one began, or is such another one."""
+        return any(step.returns and name in (step.name, step.returns) for step in self.steps)
+
     def skipped(self, state: str, step: Step) -> Sequence[Step]:
         """The steps forward that lead from a state to one where `step` may be done.
 
