@@ -7,6 +7,9 @@ from fhir_server.spec.build.package import Json, Package, said
 _FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 _REGEX = "http://hl7.org/fhir/StructureDefinition/regex"
 
+# R4 names a type `Boolean`, which no element of FHIR is; R4B has corrected it.
+_CORRECTED = {"que-7": "operator = 'exists' implies (answer is boolean)"}
+
 
 def types(package: Package) -> list[Json]:
     """Every type of the standard; profiles and logical models are left out."""
@@ -127,7 +130,7 @@ def _constraints(element: Json, type_name: str, but: Sequence[str]) -> list[Json
         {
             "key": constraint["key"],
             "severity": constraint["severity"],
-            "expression": constraint["expression"],
+            "expression": _CORRECTED.get(constraint["key"], constraint["expression"]),
         }
         for constraint in element.get("constraint", [])
         if _last(constraint.get("source")) in (None, type_name)

@@ -4,28 +4,47 @@ A walk compiled for each type meets only what can break a rule. What the structu
 already is not evaluated again: `ENSURED` names it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.fhirpath import Node
 from fhir_server.fhirpath.model import Child, NodeType, node_type
 from fhir_server.fhirpath.nodes import elements
 from fhir_server.spec import Constraint, Definitions, ElementDefinition
+from fhir_server.validation.profiles import first_look
 from fhir_server.validation.profiles.base import CORE
 from fhir_server.validation.profiles.bindings import binding_rules
+from fhir_server.validation.profiles.first_look import Look, TypeLook
 from fhir_server.validation.profiles.guards import Certain, guard
 from fhir_server.validation.profiles.known_invariants import KNOWN
 from fhir_server.validation.profiles.references import target_rule
 from fhir_server.validation.profiles.rules import Rule, constraint_rule
 from fhir_server.validation.profiles.run import Run
+from fhir_server.validation.profiles.tree import Json
 
 # Broken only by resources that the structure check refuses.
 ENSURED = frozenset({"ele-1", "ext-1", "dom-2", "txt-1", "txt-2"})
+# The same, but told by its key all the same when a profile is asked for.
+IN_STRUCTURE = frozenset({"ref-1"})
+
+# By value set: whether a text may be one of its codes.
+CodeTest = Callable[[str], Callable[[str], bool]]
 
 _Step = Callable[[Node, Any, Run], None]
-_Guarded = tuple[Certain | None, Rule]
+
+
+class _Guarded(NamedTuple):
+    """A rule, and what shows that it holds: in the walk, and in the first look before it."""
+
+    certain: Certain | None
+    rule: Rule
+    look: Look | None
+
+
+def _guarded(certain: Certain | None, rule: Rule) -> _Guarded:
+    return _Guarded(certain, rule, None if certain is None else first_look.plain(certain))
 
 
 class BaseRules:
@@ -33,6 +52,7 @@ class BaseRules:
 
     warnings: also the invariants that only warn, and extensible bindings.
     each_resource, each_extension: called for every one on the way.
+    codes: which codes required bindings take in a first look; without it, none settles them.
     """
 
     def __init__(
@@ -42,8 +62,10 @@ class BaseRules:
         warnings: bool = False,
         each_resource: Rule | None = None,
         each_extension: Rule | None = None,
+        codes: CodeTest | None = None,
     ) -> None:
         self._definitions = definitions
+        self._codes = codes
         self._warnings = warnings
         self._each_resource = each_resource
         self._each_extension = each_extension
@@ -54,11 +76,28 @@ class BaseRules:
 
     def check(self, node: Node, run: Run) -> None:
         """Check a resource and everything in it."""
-        plan = self._ready.get(node.kind.name)
+        self._complete(node.kind).check(node, run)
+
+    def settled(self, resource: dict[str, Any]) -> bool:
+        """Whether a first look shows that a resource the structure check has taken is fine."""
+        look = self._look(resource.get("resourceType"))
+        return look is not None and look.settled(resource, first_look.inner_types(resource))
+
+    def _look(self, name: Any) -> TypeLook | None:
+        plan = self._ready.get(name)
+        if plan is None:
+            kind = node_type(name) if name.__class__ is str else None
+            if kind is None:
+                return None
+            plan = self._complete(kind)
+        return plan.look
+
+    def _complete(self, kind: NodeType) -> "_Plan":
+        plan = self._ready.get(kind.name)
         if plan is None:
             with self._compiling:
-                plan = self._ready[node.kind.name] = self._plan(node.kind)
-        plan.check(node, run)
+                plan = self._ready[kind.name] = self._plan(kind)
+        return plan
 
     def _plan(self, kind: NodeType) -> "_Plan":
         plan = self._plans.get(kind.name)
@@ -66,7 +105,10 @@ class BaseRules:
             # Known before it is complete, because types contain themselves.
             plan = self._plans[kind.name] = _Plan()
             plan.rules = self._of_type(kind)
-            plan.steps = self._steps(kind)
+            plan.look.rely_on(each.look for each in plan.rules)
+            # Its entries may refer to one another, which only the walk follows.
+            plan.look.never |= kind.name == "Bundle"
+            self._steps(kind, plan)
             extension = kind.children["extension"] if kind.primitive else None
             if extension is not None:
                 plan.extension = extension, self._plan(_kind("Extension"))
@@ -76,9 +118,9 @@ class BaseRules:
         url = CORE + kind.name.partition(".")[0]
         rules = list(self._invariants(kind.definition.constraints, kind, url))
         if kind.resource and self._each_resource is not None:
-            rules.append((None, self._each_resource))
+            rules.append(_guarded(None, self._each_resource))
         if kind.name == "Extension" and self._each_extension is not None:
-            rules.append((None, self._each_extension))
+            rules.append(_guarded(None, self._each_extension))
         return tuple(rules)
 
     def _invariants(
@@ -96,41 +138,51 @@ class BaseRules:
             rule = constraint_rule(described, url)
             if rule is not None:
                 known = KNOWN.get(each.key)
+                certain = known or (None if kind is None else guard(each.expression, kind))
                 made.append(
-                    (known or (None if kind is None else guard(each.expression, kind)), rule)
+                    _Guarded(certain, rule, first_look.fine)
+                    if each.key in IN_STRUCTURE
+                    else _guarded(certain, rule)
                 )
         return made
 
-    def _steps(self, kind: NodeType) -> dict[str, _Step]:
-        steps: dict[str, _Step] = {}
+    def _steps(self, kind: NodeType, plan: "_Plan") -> None:
         if kind.primitive:
-            return steps
+            return
         url = CORE + kind.name.partition(".")[0]
         for name, element in kind.definition.elements.items():
             child = kind.children[name]
             assert child is not None
             for index, one in enumerate(child.alternatives):
-                self._step(steps, one, element, index, url)
-        return steps
+                self._step(plan, one, element, index, url)
 
     def _step(
         self,
-        steps: dict[str, _Step],
+        plan: "_Plan",
         child: Child,
         element: ElementDefinition,
         index: int,
         url: str,
     ) -> None:
         rules = self._of_element(element, child, index, url)
+        steps, looks = plan.steps, plan.look.steps
+        own = [each.look or first_look.never for each in rules]
         if child.type is None:
             steps[child.key] = _resources(child, self)
+            looks[child.key] = first_look.resources(self._look)
         elif child.primitive:
             if rules:
                 steps[child.key] = _primitives(child, rules)
+                looks[child.key] = first_look.all_of(own)
             if not _plain(child):
-                steps[child.sibling] = _siblings(child, self._plan(child.type))
+                inside = self._plan(child.type)
+                steps[child.sibling] = _siblings(child, inside)
+                if inside.extension is not None:
+                    looks[child.sibling] = first_look.beside(inside.extension[1].look)
         else:
-            steps[child.key] = _objects(child, self._plan(child.type), rules)
+            inside = self._plan(child.type)
+            steps[child.key] = _objects(child, inside, rules)
+            looks[child.key] = first_look.objects(inside.look, own)
 
     def _of_element(
         self, element: ElementDefinition, child: Child, index: int, url: str
@@ -140,12 +192,29 @@ class BaseRules:
         if binding is not None and not self._in_structure(element):
             described = {"strength": binding.strength, "valueSet": binding.value_set}
             if binding.strength == "required" or self._warnings:
-                rules += [(None, rule) for rule in binding_rules(described, url)]
+                look = self._code_look(element, described)
+                rules += [_Guarded(None, rule, look) for rule in binding_rules(described, url)]
         targets = element.types[index].targets if index < len(element.types) else ()
         if targets and element.types[index].code == "Reference":
             canonicals = [CORE + name for name in targets]
-            rules.append((_outside, target_rule(canonicals, self._definitions, url)))
+            rule = target_rule(canonicals, self._definitions, url)
+            rules.append(_Guarded(_outside, rule, first_look.reference(self._meant(targets))))
         return tuple(rules)
+
+    def _code_look(self, element: ElementDefinition, binding: Json) -> Look | None:
+        only_codes = all(each.code == "code" for each in element.types)
+        if self._codes is None or not only_codes:
+            return None
+        return first_look.texts(self._codes(binding["valueSet"]))
+
+    def _meant(self, targets: Collection[str]) -> frozenset[str]:
+        """The types of resources that a reference to one of `targets` may lead to."""
+        known = self._definitions
+        return frozenset(
+            name
+            for name in known.resource_types
+            if any(known.is_a(name, target) for target in targets)
+        )
 
     def _in_structure(self, element: ElementDefinition) -> bool:
         """Whether the structure check has the binding."""
@@ -160,16 +229,17 @@ class BaseRules:
 class _Plan:
     """What is to be done for values of one type."""
 
-    __slots__ = ("extension", "rules", "steps")
+    __slots__ = ("extension", "look", "rules", "steps")
 
     def __init__(self) -> None:
+        self.look = TypeLook()
         self.rules: tuple[_Guarded, ...] = ()
         self.steps: dict[str, _Step] = {}
         self.extension: tuple[Child, _Plan] | None = None
 
     def check(self, node: Node, run: Run) -> None:
         value = node.value
-        for certain, rule in self.rules:
+        for certain, rule, _ in self.rules:
             if certain is None or not certain(value):
                 rule(node, run)
         get = self.steps.get
@@ -195,7 +265,7 @@ def _objects(child: Child, plan: _Plan, rules: tuple[_Guarded, ...]) -> _Step:
         if item.__class__ is not dict:
             return
         node = Node(item, kind, None, parent, child, index)
-        for certain, rule in rules:
+        for certain, rule, _ in rules:
             if certain is None or not certain(item):
                 rule(node, run)
         plan.check(node, run)
@@ -213,8 +283,8 @@ def _objects(child: Child, plan: _Plan, rules: tuple[_Guarded, ...]) -> _Step:
 def _primitives(child: Child, rules: tuple[_Guarded, ...]) -> _Step:
     def step(parent: Node, _item: Any, run: Run) -> None:
         for node in elements(parent, child):
-            for _, rule in rules:
-                rule(node, run)
+            for guarded in rules:
+                guarded.rule(node, run)
 
     return step
 
@@ -237,9 +307,9 @@ def _resources(child: Child, rules: BaseRules) -> _Step:
 
 
 def _outside(reference: dict[str, Any]) -> bool:
-    """Whether a reference says its type in its text, which the structure check has looked at."""
+    """Whether a reference says its type, if it does, where the structure check has looked."""
     text = reference.get("reference")
-    return text.__class__ is not str or text[:1].isupper()
+    return text[:1].isupper() if text.__class__ is str else "type" not in reference
 
 
 def _plain(child: Child) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from fhir_server.validation.profiles.guards import Certain
 
+_CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+
 
 def _dom_3(resource: Mapping[str, Any]) -> bool:
     """Every contained resource is referred to."""
@@ -18,22 +20,22 @@ def _dom_3(resource: Mapping[str, Any]) -> bool:
         return False
     # An id is in `%resource.descendants().reference` when some Reference says so.
     ids = {f"#{each.get('id')}" for each in contained if each.__class__ is dict}
-    return ids <= _local_references(resource)
+    return _refers_to(resource, ids)
 
 
-def _local_references(resource: Mapping[str, Any]) -> set[str]:
-    found = set()
+def _refers_to(resource: Mapping[str, Any], texts: set[str]) -> bool:
+    """Whether every one of the texts is that of a Reference."""
     waiting: list[Any] = [resource]
-    while waiting:
+    while waiting and texts:
         value = waiting.pop()
         if value.__class__ is dict:
             text = value.get("reference")
-            if text.__class__ is str and text[:1] == "#":
-                found.add(text)
+            if text.__class__ is str:
+                texts.discard(text)
             waiting += [each for each in value.values() if each.__class__ in (dict, list)]
         elif value.__class__ is list:
             waiting += value
-    return found
+    return not texts
 
 
 def _dom_4_5(resource: Mapping[str, Any]) -> bool:
@@ -104,6 +106,38 @@ def _org_2_3(value: Mapping[str, Any]) -> bool:
     return value.get("use") != "home"
 
 
+def _org_1(organization: Mapping[str, Any]) -> bool:
+    return bool(organization.get("name") or organization.get("identifier"))
+
+
+def _tim_5(repeat: Mapping[str, Any]) -> bool:
+    period = repeat.get("period")
+    return "_period" not in repeat and (period is None or period >= 0)
+
+
+def _con_4(condition: Mapping[str, Any]) -> bool:
+    """An abatement stands beside a code that ends a condition."""
+    if not any(key.startswith(("abatement", "_abatement")) for key in condition):
+        return True
+    codes = _codes(condition.get("clinicalStatus"), _CLINICAL)
+    return any(code in codes for code in ("resolved", "remission", "inactive"))
+
+
+def _not_in_error(value: Mapping[str, Any]) -> bool:
+    return "clinicalStatus" not in value or "entered-in-error" not in _codes(
+        value.get("verificationStatus")
+    )
+
+
+def _codes(concept: Any, system: str | None = None) -> list[Any]:
+    codings = concept.get("coding") if concept.__class__ is dict else None
+    return [
+        coding.get("code")
+        for coding in (codings if codings.__class__ is list else ())
+        if coding.__class__ is dict and (system is None or coding.get("system") == system)
+    ]
+
+
 def _obs_7(observation: Mapping[str, Any]) -> bool:
     return "component" not in observation
 
@@ -120,5 +154,10 @@ KNOWN: Mapping[str, Certain] = {
     "bdl-8": _bdl_8,
     "org-2": _org_2_3,
     "org-3": _org_2_3,
+    "org-1": _org_1,
     "obs-7": _obs_7,
+    "tim-5": _tim_5,
+    "con-4": _con_4,
+    "con-5": _not_in_error,
+    "ait-2": _not_in_error,
 }

@@ -18,6 +18,7 @@ from fhir_server.validation.structure import StructureCheck
 # How the rule is called that an issue of the structure check is about.
 _RULES = {"required": "min", "code-invalid": "binding", "invariant": "ext-1"}
 _ROUNDS = 10
+_FINE = Report(())
 
 Ask = Callable[[frozenset[Question]], Awaitable[Mapping[Question, bool | None]]]
 
@@ -99,22 +100,23 @@ class Validator:
 class Invariants:
     """What every write is held to beside the structure check: R4's invariants and bindings.
 
-    Takes resources that the structure check has taken.
+    Takes resources that the structure check has taken. Codes that only a terminology can judge, of
+    which R4 demands the currencies alone on every write, are taken as they are.
     """
 
     def __init__(self, profiles: Profiles) -> None:
         self._profiles = profiles
-        self._rules = BaseRules(profiles.definitions)
+        self._rules = BaseRules(profiles.definitions, codes=profiles.at_once)
         self._settings = Settings(warnings=False)
 
-    def check(self, resource: dict[str, Any], *, answers: Answers | None = None) -> Report:
-        """The invariants that a resource breaks, and what has to be asked of its codes."""
-        root = root_node(resource)
+    def check(self, resource: dict[str, Any]) -> Report:
+        """The rules that a resource breaks."""
+        root = None if self._rules.settled(resource) else root_node(resource)
         if root is None:
-            return Report(())
-        run = Run(self._profiles, self._settings, answers or {}, None)
+            return _FINE
+        run = Run(self._profiles, self._settings, {}, None)
         self._rules.check(root, run)
-        return Report(run.findings, frozenset(run.questions))
+        return Report(run.findings)
 
 
 def _claimed(node: Node, run: Run) -> None:

@@ -10,32 +10,19 @@ from hypothesis import strategies as st
 
 from fhir_server.fhirpath import FhirPathError, Node
 from fhir_server.fhirpath import compile as compile_fhirpath
-from fhir_server.fhirpath.model import NodeType, node_type
+from fhir_server.fhirpath.model import NodeType
 from fhir_server.spec import Constraint, definitions
 from fhir_server.validation.profiles.base_rules import ENSURED
 from fhir_server.validation.profiles.guards import Certain, guard
 from fhir_server.validation.profiles.known_invariants import KNOWN
 from fhir_server.validation.structure import StructureCheck
-
-_TEXTS = ["fixed", "home", "display", "document", "2024-01-01", "a"]
-_VALUES: dict[str, list[Any]] = {
-    "boolean": [True, False],
-    "integer": [0, 3],
-    "positiveInt": [1, 3],
-    "unsignedInt": [0, 3],
-    "decimal": [0, 3],
-    "date": ["2024", "2024-02-01", "2024-01-31"],
-    "dateTime": ["2024", "2024-02-01T10:00:00Z", "2024-02-01T10:00:00+01:00", "2023-12-31"],
-    "instant": ["2024-02-01T10:00:00Z"],
-    "time": ["10:00:00"],
-}
-_EXTRA = {"extension": [{"url": "http://example.org/x", "valueString": "y"}]}
+from tests.validation.profiles.random_objects import EXTRA, kind_of, objects
 
 
 def shortcuts() -> Iterator[tuple[str, str, str, Certain]]:
     """Type, key, expression and shortcut of every invariant that has one."""
     for name, type_ in sorted(definitions().types.items()):
-        kind = _kind(name)
+        kind = kind_of(name)
         for constraint in type_.constraints:
             yield from _shortcut(name, kind, constraint)
         for element in type_.elements.values():
@@ -55,44 +42,11 @@ def _shortcut(
             yield name, constraint.key, constraint.expression, certain
 
 
-def _kind(name: str) -> NodeType:
-    kind = node_type(name)
-    assert kind is not None
-    return kind
-
-
 # Many types inherit the same invariant: one type for each shortcut is enough.
 _ALL = {
     (key, expression, certain is KNOWN.get(key)): (name, certain)
     for name, key, expression, certain in shortcuts()
 }
-
-
-def objects(name: str, depth: int = 2) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects of a type with any of its elements, right in structure."""
-    kind = _kind(name)
-    optional: dict[str, st.SearchStrategy[Any]] = {}
-    for element in kind.definition.elements.values():
-        child = kind.children[element.name]
-        assert child is not None
-        for one in child.alternatives:
-            if one.type is None or one.key in ("extension", "modifierExtension", "text"):
-                continue
-            if not one.primitive and depth == 0:
-                continue
-            values = _values(one.type, depth)
-            optional[one.key] = values if element.max == 1 else st.lists(values, min_size=1)
-            if one.primitive and element.max == 1:
-                optional[one.sibling] = st.just(_EXTRA)
-    return st.lists(st.sampled_from(sorted(optional)), max_size=5, unique=True).flatmap(
-        lambda keys: st.fixed_dictionaries({key: optional[key] for key in keys})
-    )
-
-
-def _values(kind: NodeType, depth: int) -> st.SearchStrategy[Any]:
-    if kind.primitive:
-        return st.sampled_from(_VALUES.get(kind.name, _TEXTS))
-    return st.deferred(lambda: objects(kind.name, depth - 1))
 
 
 @pytest.mark.parametrize("key", sorted({key for key, _, _ in _ALL}))
@@ -106,7 +60,7 @@ def test_what_a_shortcut_lets_pass_is_not_broken(key: str, data: st.DataObject) 
         if certain(value):
             compiled = compile_fhirpath(expression, as_filters=True)
             try:
-                holds = compiled.evaluate_bool(Node(value, _kind(name)))
+                holds = compiled.evaluate_bool(Node(value, kind_of(name)))
             except FhirPathError:
                 continue
             assert holds is not False, value
@@ -141,7 +95,7 @@ def test_periods_pass_at_a_glance_only_when_fhirpath_agrees(start: str, end: str
         each.expression for each in definitions().types["Period"].constraints if each.key == "per-1"
     )
     holds = compile_fhirpath(expression, as_filters=True).evaluate_bool(
-        Node(period, _kind("Period"))
+        Node(period, kind_of("Period"))
     )
     if KNOWN["per-1"](period):
         assert holds is not False
@@ -155,7 +109,7 @@ def test_periods_pass_at_a_glance_only_when_fhirpath_agrees(start: str, end: str
         {"resourceType": "Patient", "extension": [{"url": "http://example.org/x"}]},
         {
             "resourceType": "Patient",
-            "extension": [{"url": "http://example.org/x", "valueString": "y", **_EXTRA}],
+            "extension": [{"url": "http://example.org/x", "valueString": "y", **EXTRA}],
         },
         {
             "resourceType": "Patient",
