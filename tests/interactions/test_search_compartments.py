@@ -37,7 +37,7 @@ RESOURCES = (
     condition("c2", "Patient/b", encounter=reference("Encounter/e")),
     resource("Encounter", "e", status="planned", **{"class": {"code": "AMB"}},
              subject=reference("Patient/b")),
-    resource("Organization", "org"),
+    resource("Organization", "org", name="Org"),
     resource("Location", "loc"),
 )  # fmt: skip
 

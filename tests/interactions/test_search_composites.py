@@ -73,7 +73,12 @@ RESOURCES = (
         "MolecularSequence",
         "ms",
         coordinateSystem=0,
-        referenceSeq={"chromosome": coded("1"), "windowStart": 100, "windowEnd": 200},
+        referenceSeq={
+            "chromosome": coded("1"),
+            "genomeBuild": "GRCh38",
+            "windowStart": 100,
+            "windowEnd": 200,
+        },
         variant=[{"start": 110, "end": 120}],
     ),
     place("berlin", 52.52, 13.405),

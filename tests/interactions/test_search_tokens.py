@@ -42,7 +42,7 @@ RESOURCES = (
         "d",
         identifier=[{"system": "urn:mrn"}, {"value": "a$b\\c"}],
         deceasedBoolean=False,
-        telecom=[{"value": "a@b.c"}],
+        telecom=[{"system": "other", "value": "a@b.c"}],
     ),
     observation("low", code=coded(f"{LAB}|GLU|Glucose in blood", "glu", text="Blood sugar")),
     observation("high", code=coded(f"{LAB}|HGB|Hämoglobin")),
