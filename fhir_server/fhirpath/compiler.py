@@ -38,7 +38,7 @@ from fhir_server.fhirpath.static_operators import (
     ordering,
     truth,
 )
-from fhir_server.spec import Definitions, ElementDefinition, definitions
+from fhir_server.spec import Definitions, ElementDefinition, TypeDefinition, definitions
 
 _LITERAL_TYPES = {
     LiteralKind.BOOLEAN: "boolean",
@@ -214,6 +214,7 @@ class Compiler:
         definition = self.definitions.types[branch.type]
         element = definition.elements.get(name)
         if element is None:
+            yield from self._chosen(branch, definition, name)
             return
         if definition.kind == "primitive-type":
             if branch.sibling is None or name == "value":
@@ -221,6 +222,14 @@ class Compiler:
                 raise self.refuse(node, problem)
             branch = branch.sibling()
         yield from self._properties(branch, element)
+
+    def _chosen(self, branch: Branch, definition: TypeDefinition, name: str) -> Iterator[Branch]:
+        """`valueDateTime`, as published guides write `value as dateTime` for search."""
+        for element in definition.elements.values():
+            if element.choice and name.startswith(element.name):
+                for each in self._properties(branch, element):
+                    if name == element.name + each.type[0].upper() + each.type[1:]:
+                        yield each
 
     def _properties(self, branch: Branch, element: ElementDefinition) -> Iterator[Branch]:
         many = element.max != 1

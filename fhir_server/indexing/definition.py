@@ -118,7 +118,7 @@ _Problem = tuple[str, str, str]
 
 
 def _problems(resource: Mapping[str, Any], known: Definitions) -> Iterator[_Problem]:
-    yield from _problems_of_code(resource["code"])
+    yield from _problems_of_code(resource["code"], known)
     unknown = [
         (place, base)
         for place, base in enumerate(resource.get("base", ()))
@@ -139,8 +139,10 @@ def _problems(resource: Mapping[str, Any], known: Definitions) -> Iterator[_Prob
         yield from _problems_of_expression(resource, known)
 
 
-def _problems_of_code(code: str) -> Iterator[_Problem]:
-    if not _CODE.fullmatch(code):
+def _problems_of_code(code: str, known: Definitions) -> Iterator[_Problem]:
+    # Guides repeat those of all types, such as `_id`; conflicts.py sees that they mean the same.
+    shared = {each.code for each in known.search_parameters if each.code.startswith("_")}
+    if not _CODE.fullmatch(code) and code not in shared:
         text = f"{code!r}: expected a letter, then up to 63 letters, digits, '-' or '_'"
         yield "value", "code", text
     elif code in _RULED:

@@ -104,6 +104,29 @@ def test_a_choice_narrowed_to_a_type_reads_one_property_without_a_test() -> None
     assert (branch.head, branch.many, branch.type) == ("valueQuantity", False, "Quantity")
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Observation.valueQuantity",
+        "Observation.component.where(false).value | Observation.valueQuantity",
+    ],
+)
+def test_a_choice_may_be_called_as_its_property_is(source: str) -> None:
+    quantity = {"value": Decimal("6.30"), "unit": "mmol/l"}
+    assert evaluate(source, OBSERVATION) == [(quantity, "Quantity")]
+
+
+def test_the_value_of_an_extension_may_be_called_as_its_property_is() -> None:
+    source = "Patient.birthDate.extension.where(url = 'http://example.org/t').valueDateTime"
+    assert values(source, PATIENT) == ["1974-12-25"]
+
+
+@pytest.mark.parametrize("name", ["valueShoe", "valueQuantities", "valuequantity", "statusCode"])
+def test_no_property_of_a_choice_is_made_up(name: str) -> None:
+    with pytest.raises(UnsupportedExpression, match=name):
+        compile_expression(f"Observation.{name}", "Observation")
+
+
 def test_a_choice_may_be_narrowed_to_a_base_type() -> None:
     resource = {"resourceType": "ConceptMap", "sourceCanonical": "http://example.org/v"}
     assert evaluate("(ConceptMap.source as uri)", resource) == [

@@ -21,6 +21,8 @@ async def one(database: str) -> AsyncIterator[httpx.AsyncClient]:
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("a code with a colon", {"code": "a:b"}, "code", "'a:b'"),
     ("a reserved code", {"code": "_mine"}, "code", "'_mine'"),
+    ("a reserved code of R4", {"code": "_id"}, "code", "Resource-id"),
+    ("a reserved code without an expression", {"code": "_text"}, "code", "'_text'"),
     ("a code with a rule of its own", {"code": "near"}, "code", "'near'"),
     ("a special parameter", {"type": "special"}, "type", "special"),
     ("another usage", {"xpathUsage": "phonetic"}, "xpathUsage", "phonetic"),
@@ -117,6 +119,8 @@ async def test_two_that_exclude_each_other_cannot_come_in_one_transaction(
          " | RelatedPerson.gender"},
         # As a national guide derives one.
         {"expression": "Patient.gender"},
+        {"code": "_id", "expression": "Patient.id"},
+        {"code": "_profile", "type": "uri", "expression": "Patient.meta.profile"},
         {"expression": "(Patient.gender)"},
     ],
 )  # fmt: skip
