@@ -30,9 +30,13 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """It has at least one of these hashed keys; none at all when there are none."""
+    """It has at least one of these hashed keys; none at all when there are none.
+
+    about: the hash of `Patient/123` where it is that it belongs to this patient, else 0.
+    """
 
     any_of: tuple[int, ...]
+    about: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

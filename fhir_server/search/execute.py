@@ -3,20 +3,21 @@
 Nobody knows beforehand whether a condition holds for most resources or for few, and the two want
 opposite ways: walking through the order until the page is full, or gathering all matches by index
 and sorting them. So a page is found by steps, and the first one that is enough ends it: a short
-walk; a longer one, if the short one found something; a gathering of at most so many matches; a
+walk; if that found something, a longer one from there; a gathering of at most so many matches; a
 longer walk for what turned out to be many; and, for what is many and all far from where the page
 begins, a gathering of them all. What was measured for each stands in docs/performance.md.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fhir_server.search import sources
-from fhir_server.search.conditions import ALWAYS, NEVER, AllOf, Condition, Ordered
+from fhir_server.search import patient_dates, sources
+from fhir_server.search.conditions import ALWAYS, NEVER, AllOf, Condition, Keys, Ordered
 from fhir_server.search.query import Query
 from fhir_server.search.settle import Settling, conversions, settle
 from fhir_server.search.sources import Order, Position, Source
-from fhir_server.search.sql import Writer
+from fhir_server.search.sql import Writer, countable
 from fhir_server.search.statistics import Density
 from fhir_server.storage.resources import Stored
 
@@ -122,6 +123,7 @@ class _Search:
     types: tuple[str, ...]
     condition: Condition
     order: Order
+    counts: tuple[int, ...] = ()
 
     @classmethod
     async def of(cls, at: Settling, query: Query, backwards: bool) -> "_Search":
@@ -139,6 +141,9 @@ class _Search:
             return await self._gather(wanted, after, None)
         if self.condition == ALWAYS:
             return _Rows(await self._all(wanted, after))
+        found = await self._of_one_patient(wanted, after)
+        if len(found) == wanted:
+            return _Rows(found)
         first = sources.segments(self.types, self.order, after)[0]
         found = await self._walked(first, wanted)
         if len(found) == wanted:
@@ -149,11 +154,25 @@ class _Search:
         found = await self._step(first, wanted, LONG_WALK)
         return _Rows(found) if len(found) == wanted else await self._gather(wanted, after, None)
 
+    async def _of_one_patient(self, wanted: int, after: Position | None) -> list[tuple[Any, ...]]:
+        """The matches by date where they are a patient's; those without a date do not come."""
+        dated = after[0] is not None if after is not None else not self.order.backwards
+        about = next((m.about for m in self._members() if isinstance(m, Keys) and m.about), 0)
+        if not (dated and about and len(self.types) == 1 and self.order.keys):
+            return []
+        (key,) = self.order.keys
+        own = patient_dates.parameter(self.types[0], key.code)
+        if own is None or self.at.common.density(self.condition) is Density.RARE:
+            return []
+        order = replace(self.order, keys=(replace(key, parameter=own ^ about),))
+        source = sources.by_value(self.types, order, after)
+        return await self._step(source, wanted, LONG_WALK)
+
     async def _walked(self, first: Source, wanted: int) -> list[tuple[Any, ...]]:
         """What a walk finds, as long as it promises to fill the page."""
         density = self.at.common.density(self.condition)
-        members = self.condition.of if isinstance(self.condition, AllOf) else (self.condition,)
-        if density is Density.RARE or any(isinstance(m, Ordered) and m.narrow for m in members):
+        narrow = any(isinstance(item, Ordered) and item.narrow for item in self._members())
+        if density is Density.RARE or narrow:
             return []
         # Of several frequent conditions together nothing is known.
         frequent = density is Density.FREQUENT and not isinstance(self.condition, AllOf)
@@ -161,6 +180,9 @@ class _Search:
             found = await self._step(first, wanted, SHORT_WALK)
             if not PROMISING <= len(found) < wanted:
                 return found
+            last = self.order.position(found[-1][0], found[-1][_WIDTH:])
+            following = sources.segments(self.types, self.order, last)[0]
+            return found + await self._step(following, wanted - len(found), LONG_WALK)
         return await self._step(first, wanted, LONG_WALK)
 
     async def _all(self, wanted: int, after: Position | None) -> list[tuple[Any, ...]]:
@@ -178,23 +200,77 @@ class _Search:
         return found
 
     async def _step(self, source: Source, wanted: int, limit: int | None) -> list[tuple[Any, ...]]:
-        """The matches among the next `limit` rows of a source."""
-        writer = Writer(gathering=False, values=list(source.values))
+        """The matches among the next `limit` rows of a source.
+
+        A short walk does not begin where an index of ordered values shows that few rows can match.
+        """
+        ranges = self._ranges() if limit == SHORT_WALK else []
+        if len(ranges) > 1:
+            return await self._counting_walk(source, wanted, ranges)
+        values: list[Any] = []
+        text = self._matches(source, wanted, limit, values, ranges)
+        what = "walk to the end" if limit is None else f"walk of {limit} rows"
+        return await self.at.rows(what, text, values)
+
+    async def _counting_walk(
+        self, source: Source, wanted: int, ranges: list[Ordered]
+    ) -> list[tuple[Any, ...]]:
+        """A short walk that also counts what the index of each condition finds."""
+        values: list[Any] = []
+        writer = Writer(gathering=True, values=values)
+        counts = ", ".join(writer.count(item, SHORT_WALK + 1) for item in ranges)
+        names = ", ".join(f"n{at}" for at in range(len(ranges)))
+        worth = f"(select least({names}) from tried) > {SHORT_WALK} and "
+        walk = self._matches(source, wanted, SHORT_WALK, values, worth=worth)
+        text = (
+            f"with tried ({names}) as materialized (select {counts}) "
+            f"select w.*, tried.* from tried left join ({walk}) w on true order by {source.order}"
+        )
+        rows = await self.at.rows(f"walk of {SHORT_WALK} rows", text, values)
+        self.counts = rows[0][-len(ranges) :]
+        return [row[: -len(ranges)] for row in rows if row[0] is not None]
+
+    def _matches(
+        self,
+        source: Source,
+        wanted: int,
+        limit: int | None,
+        values: list[Any],
+        ranges: Sequence[Ordered] = (),
+        worth: str = "",
+    ) -> str:
+        """The statement that checks rows of a source one after another.
+
+        ranges, worth: what has to have many rows, and what has to hold, for it to begin.
+        """
+        writer = Writer(gathering=False, values=values)
+        values += source.values
         inner = source.text.replace("{limit}", "" if limit is None else " limit %s")
         if limit is not None:
-            writer.values.append(limit)
+            values.append(limit)
+        for item in ranges:
+            worth += f"{writer.count(item, SHORT_WALK + 1)} > {SHORT_WALK} and "
         where = writer.write(self.condition, "w")
-        text = (
-            f"select {_COLUMNS}, w.k0 from ({inner}) w where {where} "
+        values.append(wanted)
+        return (
+            f"select {_COLUMNS}, w.k0 from ({inner}) w where {worth}{where} "
             f"order by {source.order} limit %s"
         )
-        what = "walk to the end" if limit is None else f"walk of {limit} rows"
-        return await self.at.rows(what, text, [*writer.values, wanted])
+
+    def _ranges(self) -> list[Ordered]:
+        """The conditions on ordered values whose rows an index counts."""
+        return [m for m in self._members() if isinstance(m, Ordered) and countable(m)]
+
+    def _members(self) -> tuple[Condition, ...]:
+        return self.condition.of if isinstance(self.condition, AllOf) else (self.condition,)
 
     async def _gather(self, wanted: int, after: Position | None, most: int | None) -> _Rows:
         """All matches by the index that finds them, sorted; incomplete when over `most`."""
-        writer = Writer(gathering=True, common=self.at.common, driver=await self._driver())
-        tried, candidates = self._tried(writer, most)
+        driver = await self._driver(most)
+        writer = Writer(gathering=True, common=self.at.common, driver=driver)
+        candidates = tried = ""
+        if driver is not None and most is not None:
+            candidates, tried = self._tried(writer, driver, most)
         live = writer.live(self.types, self.condition, "r")
         where = writer.write(self.condition, "r")
         values = writer.values
@@ -216,7 +292,7 @@ class _Search:
             f"keyed as (select found.rid, {keys} from found{few}), page as (select * from keyed "
             f"where {following} order by {order} limit %s) "
             f"select {_COLUMNS}, {', '.join(names)}, c.total, "
-            f"{'(select n from candidates)' if tried else '0'} "
+            f"{'(select count(*) from candidates)' if tried else '0'} "
             f"from (select count(*) as total from found) c "
             f"left join (select r.*, {', '.join(names)} from page "
             f"join {{s}}.resource r using (rid)) w on true order by {order}"
@@ -227,37 +303,35 @@ class _Search:
             return _Rows([], None, complete=False)
         return _Rows([row[:-2] for row in rows if row[0] is not None], total)
 
-    def _tried(self, writer: Writer, most: int | None) -> tuple[str, str]:
+    def _tried(self, writer: Writer, driver: Ordered, most: int) -> tuple[str, str]:
         """What keeps a gathering from starting where its candidates alone are too many.
 
         Ordered values come from an index in no time, but joining tens of thousands does not.
         """
-        members = self.condition.of if isinstance(self.condition, AllOf) else (self.condition,)
-        rare = any(self.at.common.density(item) is Density.RARE for item in members)
-        driver = writer.driver or next((m for m in members if isinstance(m, Ordered)), None)
-        if most is None or rare or driver is None:
-            return "", ""
         rows = writer.rows(driver)
         writer.values += (most + 1, most)
-        candidates = f"candidates as materialized (select count(*) as n from ({rows} limit %s) v), "
-        return "(select n from candidates) <= %s and ", candidates
+        writer.found_in = "candidates"
+        candidates = f"candidates as materialized ({rows} limit %s), "
+        return candidates, "(select count(*) from candidates) <= %s and "
 
-    async def _driver(self) -> Ordered | None:
-        """Of several conditions on ordered values the one expected to find the fewest rows."""
-        members = self.condition.of if isinstance(self.condition, AllOf) else ()
-        candidates = [
-            item for item in members if isinstance(item, Ordered) and len(item.any_of) > 1
-        ]
-        if len(candidates) < 2:
+    async def _driver(self, most: int | None) -> Ordered | None:
+        """The condition on ordered values whose index finds, if one does: the one with fewest rows.
+
+        When all matches are gathered, one condition alone needs no driver.
+        """
+        members = self._members()
+        if any(self.at.common.density(item) is Density.RARE for item in members):
             return None
-        expected = [await self._rows_of(item) for item in candidates]
-        return candidates[expected.index(min(expected))]
-
-    async def _rows_of(self, condition: Ordered) -> float:
-        writer = Writer(gathering=True)
-        where = writer.write(condition, "r")
-        text = f"select from {{s}}.resource r where {where}"
-        return await _expected(self.at, text, writer.values)
+        found = self._ranges()
+        if len(found) < 2:
+            found = found or [item for item in members if isinstance(item, Ordered)]
+            return found[0] if found and most is not None else None
+        if not self.counts or min(self.counts) > SHORT_WALK:
+            writer = Writer(gathering=True)
+            counts = ", ".join(writer.count(item, MOST_GATHERED + 1) for item in found)
+            text = f"select {counts}"
+            (self.counts,) = await self.at.rows("rows of ordered values", text, writer.values)
+        return found[self.counts.index(min(self.counts))]
 
 
 def _page(rows: _Rows, size: int, order: Order) -> Page:

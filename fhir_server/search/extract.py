@@ -10,6 +10,7 @@ from fhir_server.search.composites import Composites, Step
 from fhir_server.search.emitters import maker_for
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import ANY_TYPE, COLUMNS, SearchParameter, SearchParameters
+from fhir_server.search.patient_dates import DATES, PatientDates
 from fhir_server.search.presence import Presence
 from fhir_server.search.sites import Emit, Site
 from fhir_server.search.values import Instants
@@ -18,7 +19,7 @@ from fhir_server.spec import definitions
 __all__ = ["FORMAT", "Extractor", "IndexEntries"]
 
 # What is entered, and how. To be raised with every change: what is stored is then read again.
-FORMAT = 2
+FORMAT = 3
 
 # What reading a value of the wrong shape raises. The structure check refuses such resources; one
 # that was stored before a check existed still has to be indexed as far as it makes sense.
@@ -54,6 +55,7 @@ class Extractor:
         self._base_url = base_url.rstrip("/")
         self._instants = Instants(zone)
         self._plans: dict[str, _Plan] = {}
+        self._patient_dates = {type_: PatientDates(type_) for type_ in DATES}
 
     def extract(self, resource: dict[str, Any]) -> IndexEntries:
         """The entries of `resource`; a value that is not what its type says is passed over.
@@ -64,6 +66,8 @@ class Extractor:
         if "id" in resource:
             entries.container = f"{resource['resourceType']}/{resource['id']}"
         self._enter(resource, entries)
+        if (patient_dates := self._patient_dates.get(resource["resourceType"])) is not None:
+            patient_dates.enter(entries)
         if "contained" in resource:
             self._enter_contained(resource, entries)
         entries.settle()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fhir_server.search import keys, position, ranges, words
 from fhir_server.search.conditions import (
@@ -23,6 +24,7 @@ from fhir_server.search.conditions import (
 )
 from fhir_server.search.normalize import INDEXED_LENGTH, normalize
 from fhir_server.search.parameters import ANY_TYPE, COLUMNS, SearchParameter
+from fhir_server.search.patient_dates import REFERENCES
 from fhir_server.spec import definitions
 
 MOST_VALUES = 500
@@ -157,7 +159,10 @@ def _reference(
     texts = [
         text for value in values for text in reference_texts(parameter, modifier, value, where)
     ]
-    return _keys(parameter, "", texts)
+    found = _keys(parameter, "", texts)
+    if len(texts) == 1 and parameter.code in REFERENCES:
+        return replace(found, about=keys.hash64_uncached(texts[0]))
+    return found
 
 
 def reference_texts(

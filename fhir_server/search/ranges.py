@@ -21,6 +21,7 @@ from fhir_server.search.conditions import (
 from fhir_server.search.keys import WITHIN, key, parameter_name
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.values import Instants, number_range
+from fhir_server.storage.resources import array
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
@@ -154,8 +155,11 @@ def numbered_in(
         units_by_bounds.setdefault(bounds, []).append(unit)
     found: list[tuple[str, tuple[Any, ...]]] = []
     for bounds, same in units_by_bounds.items():
+        unit, value = "%s", str(same[0])
+        if len(same) > 1:
+            unit, value = "any(%s::bigint[])", array(same)
         for text, ends in bound(_NUMBERS, bounds):
-            found.append((f"v.unit = any(%s::bigint[]) and {text}", (same, *ends)))
+            found.append((f"v.unit = {unit} and {text}", (value, *ends)))
     return Ordered("number_value", parameter, tuple(found), measured.prefix == "eq")
 
 

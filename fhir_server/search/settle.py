@@ -24,6 +24,7 @@ from fhir_server.search.conditions import (
     Keys,
     Measured,
     Not,
+    Ordered,
     ReferredBy,
     Refers,
     Selection,
@@ -32,7 +33,7 @@ from fhir_server.search.conditions import (
     any_of,
 )
 from fhir_server.search.ranges import numbered_in
-from fhir_server.search.sql import Writer
+from fhir_server.search.sql import Writer, countable
 from fhir_server.search.statistics import CommonKeys, Density, Statistics
 from fhir_server.storage.store import Connection
 from fhir_server.ucum import canonical, convert, decimal
@@ -93,15 +94,19 @@ class Settling:
         known = await self.statistics.common_keys(self.connection, self.schema)
         return replace(self, common=known)
 
-    async def rows(self, what: str, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    async def rows(
+        self, what: str, text: str, values: list[Any], *, prepared: bool = False
+    ) -> list[tuple[Any, ...]]:
         """The rows of a statement, planned for its values.
 
-        what: says in a few words what the statement is for. Raises `Invalid` for too many values.
+        what: says in a few words what the statement is for.
+        prepared: planned once, because its values do not matter for that.
+        Raises `Invalid` for too many values.
         """
         if len(values) > MOST_BOUND:
             raise Invalid(Issue("too-costly", "The search comes to too many values; ask for fewer"))
         text = text.replace("{s}", self.schema)
-        cursor = await self.connection.execute(text, values, prepare=False, binary=True)
+        cursor = await self.connection.execute(text, values, prepare=prepared, binary=True)
         rows = await cursor.fetchall()
         if self.steps is not None:
             self.steps.append(Step(what, text, values, len(rows)))
@@ -162,7 +167,7 @@ async def units_known(at: Settling) -> list[str]:
     """Every unit that a stored quantity has, as the vocabulary has it."""
     if not at.units:
         sql = "select distinct value from {s}.vocabulary where parameter = %s"
-        rows = await at.rows("units of the vocabulary", sql, [keys.UNITS])
+        rows = await at.rows("units of the vocabulary", sql, [keys.UNITS], prepared=True)
         at.units[:] = [text for (text,) in rows]
     return at.units
 
@@ -225,15 +230,23 @@ async def _refers(condition: Refers, at: Settling) -> Condition:
     if at.common.density(target.condition) is Density.FREQUENT:
         return replace(condition, target=target)
     writer = Writer(gathering=True, common=at.common)
+    tried, few, many = "", "true", ""
+    if isinstance(target.condition, Ordered) and countable(target.condition):
+        # What an index of ordered values shows to be many is not looked up.
+        count = writer.count(target.condition, FEW_ENDS + 1)
+        tried = f"with tried (few) as materialized (select {count} <= {FEW_ENDS}) "
+        few = "(select few from tried)"
+        many = " union all select null from tried where not few"
     where = writer.selection(target, "r")
     writer.values.append(FEW_ENDS + 1)
     inside = writer.inside(target, "c")
     text = (
-        f"(select r.reference_key from {{s}}.resource r where {where} limit %s) union all "
-        f"(select c.reference_key from {{s}}.contained c where {inside} limit %s)"
+        f"{tried}(select r.reference_key from {{s}}.resource r where {few} and {where} limit %s) "
+        "union all "
+        f"(select c.reference_key from {{s}}.contained c where {few} and {inside} limit %s){many}"
     )
     rows = await at.rows("ends of a chain", text, [*writer.values, FEW_ENDS + 1])
-    if len(rows) <= FEW_ENDS:
+    if len(rows) <= FEW_ENDS and (None,) not in rows:
         return Keys(tuple(condition.parameter ^ key for (key,) in rows))
     return replace(condition, target=target)
 

@@ -32,6 +32,9 @@ _FEW_KEYS = 16
 _MANY_KEYS = 50
 
 
+# What long and spread ranges are found by has an index of its own, by their end.
+_BY_END = ("v.high - v.low", "v.low < v.high")
+
 # Targets of links that are looked up at a time.
 _TOGETHER = 50
 
@@ -59,6 +62,18 @@ def _of(row: str, columns: Iterable[str]) -> str:
     return ", ".join(f"{row}.{column}" for column in columns)
 
 
+def countable(condition: Ordered) -> bool:
+    """Whether one stretch of an index has the rows of each of its texts."""
+    return not any("any(" in text for text, _ in condition.any_of)
+
+
+def _order(table: str, text: str, row: str) -> str:
+    """The columns that an index of ordered values has after those that a text fixes."""
+    if table == "string_value":
+        return f"{row}.value"
+    return f"{row}.{'high' if any(part in text for part in _BY_END) else 'low'}"
+
+
 @dataclass(slots=True)
 class Writer:
     """Writes conditions and collects the values to bind, in the order of the text.
@@ -67,11 +82,13 @@ class Writer:
         what checks is written so that PostgreSQL does not make it what finds.
     common: which keys are common, to choose the index that finds.
     driver: of several conditions on ordered values, the one whose index finds.
+    found_in: the name of a query whose `rid` are those that the driver finds.
     """
 
     gathering: bool
     common: CommonKeys = field(default_factory=CommonKeys)
     driver: Ordered | None = None
+    found_in: str = ""
     values: list[Any] = field(default_factory=list)
     _depth: int = 0
     _found: bool = False
@@ -211,6 +228,8 @@ class Writer:
     def _ordered(self, condition: Ordered, row: str) -> str:
         if self.gathering and row in self._inside:
             return self._ordered_inside(condition, row)
+        if self.gathering and self.found_in and condition is self.driver:
+            return f"{row}.rid in (select rid from {self.found_in})"
         finds = self.driver in (None, condition) and not self._found
         if self.gathering and len(condition.any_of) > 1 and finds:
             return f"{row}.rid in ({self.rows(condition)})"
@@ -239,6 +258,22 @@ class Writer:
                 f"where {v}.parameter = %s and {where}"
             )
         return " union all ".join(found)
+
+    def count(self, condition: Ordered, most: int) -> str:
+        """How many rows of ordered values meet a condition, counted up to `most`.
+
+        In the order of the index, so that nothing else is read: a table begins with rows of others.
+        """
+        v = self._name("v")
+        found = []
+        for text, values in condition.any_of:
+            self.values += (condition.parameter, *values, most)
+            where = text.replace("v.", f"{v}.")
+            found.append(
+                f"(select {v}.rid from {{s}}.{condition.table} {v} where {v}.parameter = %s "
+                f"and {where} order by {_order(condition.table, text, v)} limit %s)"
+            )
+        return f"(select count(*) from ({' union all '.join(found)}) v)"
 
     def _ordered_inside(self, condition: Ordered, row: str) -> str:
         """For gathering contained resources: the rows at every place that one of them can have."""

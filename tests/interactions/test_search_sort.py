@@ -29,6 +29,23 @@ def risk(id_: str, *probabilities: float) -> dict[str, object]:
     return resource("RiskAssessment", id_, status="final", subject=reference("Patient/p1"), **more)
 
 
+def encounter(id_: str, subject: str, start: str = "") -> dict[str, object]:
+    more = {"period": {"start": start}} if start else {}
+    return resource(
+        "Encounter",
+        id_,
+        status="planned",
+        subject=reference(subject),
+        **{"class": {"code": "AMB"}},
+        **more,
+    )
+
+
+def appointment(id_: str, start: str, *patients: str) -> dict[str, object]:
+    actors = [{"actor": reference(f"Patient/{name}"), "status": "accepted"} for name in patients]
+    return resource("Appointment", id_, status="booked", start=start, end=start, participant=actors)
+
+
 # In the order in which they are stored.
 RESOURCES = (
     patient("p3", name=[{"family": "Álvarez"}, {"family": "Zuse"}], birthDate="1970-05-02",
@@ -49,6 +66,13 @@ RESOURCES = (
     risk("r1", 0.5), risk("r2", 0.1, 0.9), risk("r3"), risk("r4", 0.5, 0.3),
     resource("RiskAssessment", "r5", status="final", subject=reference("Patient/p1"),
              prediction=[{"probabilityRange": {"low": {"value": 0.2, "unit": "of 1"}}}]),
+    encounter("e1", "Patient/p1", "2021-01-01"), encounter("e2", "Patient/p2", "2022-01-01"),
+    encounter("e3", "Patient/p1", "2020-01-01"), encounter("e4", "Patient/p1"),
+    encounter("e5", "Patient/p1", "2021-01-01"), encounter("e6", "Group/p1", "2021-06-01"),
+    encounter("e7", "Patient/p1", "2019"),
+    appointment("a1", "2021-01-01T08:00:00Z", "p1", "p2"),
+    appointment("a2", "2021-01-01T07:00:00Z", "p2"),
+    appointment("a3", "2021-01-01T06:00:00Z", "p2", "p1"),
     resource("ValueSet", "v1", status="draft", url="http://b.example"),
     resource("ValueSet", "v2", status="active", url="http://a.example/x"),
     resource("ValueSet", "v3", status="draft"),
@@ -86,6 +110,15 @@ ORDERS = [
     ("Observation?_sort=-value-quantity", "o4 o1 o2 o3"),
     ("Observation?_sort=code", "o3 o1 o2 o4"),
     ("Observation?_sort=-code", "o3 o1 o2 o4"),
+    ("Encounter?patient=p1&_sort=-date", "e5 e1 e3 e7 e4"),
+    ("Encounter?patient=Patient/p1&_sort=date", "e7 e3 e1 e5 e4"),
+    ("Encounter?subject=Patient/p1&_sort=-date", "e5 e1 e3 e7 e4"),
+    ("Encounter?subject=Group/p1&_sort=-date", "e6"),
+    ("Encounter?subject=Patient/p1,Patient/p2&_sort=-date", "e2 e5 e1 e3 e7 e4"),
+    ("Encounter?patient=p1&date=lt2021&_sort=date", "e7 e3"),
+    ("Encounter?patient=nobody&_sort=date", ""),
+    ("Appointment?patient=p1&_sort=date", "a3 a1"),
+    ("Appointment?patient=p2&_sort=-date", "a1 a2 a3"),
     ("RiskAssessment?_sort=probability", "r2 r5 r4 r1 r3"),
     ("RiskAssessment?_sort=-probability", "r2 r4 r1 r5 r3"),
     ("ValueSet?_sort=url", "v2 v1 v3"),

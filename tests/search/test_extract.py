@@ -83,7 +83,11 @@ def test_an_observation_has_exactly_these_entries() -> None:
     assert entries.keys == sorted(expected)
     assert entries.strings == []
     day = 86_400_000_000
-    assert entries.dates == [(hash64("Observation|date"), day, day + 1_000_000)]
+    of_patient = hash64("Observation|date@patient") ^ hash64("Patient/f001")
+    assert entries.dates == [
+        (hash64("Observation|date"), day, day + 1_000_000),
+        (of_patient, day, day + 1_000_000),
+    ]
     low = high = Decimal("6.3")
     unit = f"{UCUM}\x1fmmol/L\x1fmmol/L"
     combined = [

@@ -13,8 +13,9 @@ import pytest
 from fhir_server.search import execute
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.explain import explained
-from fhir_server.search.keys import UNITS, key, token_any_system, unit_hash, unit_text
+from fhir_server.search.keys import UNITS, hash64, key, token_any_system, unit_hash, unit_text
 from fhir_server.search.parameters import SearchParameters
+from fhir_server.search.patient_dates import parameter
 from fhir_server.search.query import parse
 from fhir_server.search.settle import Settling
 from fhir_server.search.statistics import Statistics
@@ -39,13 +40,17 @@ select %(patients)s + n, 'Observation', 'o' || n, 1,
        '2026-02-01'::timestamptz + n * interval '1 second', 'PUT', 9000000 + n,
        array[case when n %% 9 = 0 then %(dense)s else n end,
              case when n %% 12000 = 0 then %(rare)s else -n end,
-             %(subject)s # (1000000 + 1 + n %% %(patients)s), 7000000 + n %% 3000],
+             %(subject)s # (1000000 + 1 + n %% %(patients)s), 7000000 + n %% 3000,
+             case when n %% 400 = 0 then %(subject)s # %(charted)s else -7 * n end],
        array[1000000 + 1 + n %% %(patients)s],
        jsonb_build_object('id', 'o' || n, 'filler', repeat(md5(n::text), 20))
 from generate_series(1, %(observations)s) n;
 insert into date_value (rid, parameter, low, high)
 select %(patients)s + n, %(date)s, n * 86400000000::bigint, (n + 1) * 86400000000::bigint
 from generate_series(1, %(observations)s) n;
+insert into date_value (rid, parameter, low, high)
+select %(patients)s + n, %(chart)s, n * 86400000000::bigint, (n + 1) * 86400000000::bigint
+from generate_series(400, %(observations)s, 400) n;
 insert into number_value (rid, parameter, unit, low, high)
 select %(patients)s + n, %(value)s, %(unit)s, n, n from generate_series(1, %(observations)s) n;
 insert into string_value (rid, parameter, value)
@@ -75,6 +80,8 @@ def filled(database: str) -> str:
         "rare": key("Observation|code", token_any_system("rare")),
         "subject": _hash("Observation|subject"),
         "date": _hash("Observation|date"),
+        "charted": hash64("Patient/charted"),
+        "chart": (parameter("Observation", "date") or 0) ^ hash64("Patient/charted"),
         "value": _hash("Observation|value-quantity"),
         "family": _hash("Patient|family"),
         "units": UNITS,
@@ -191,6 +198,38 @@ async def test_what_is_known_to_be_rare_is_gathered_at_once(at: Settling) -> Non
 async def test_what_has_one_value_is_gathered_at_once(at: Settling) -> None:
     assert list(await plans_of(at, "Observation?date=1999-05-05")) == ["gathering"]
     assert list(await plans_of(at, "RiskAssessment?probability=0.5")) == ["gathering"]
+
+
+async def test_the_newest_of_a_patient_are_the_end_of_one_stretch_of_an_index(at: Settling) -> None:
+    for sort in ("date", "-date"):
+        plans = await plans_of(at, f"Observation?subject=Patient/charted&_sort={sort}")
+        ((name, walk),) = plans.items()
+        assert name == f"walk of {execute.LONG_WALK} rows"
+        assert indexes(walk) == {"date_value_ordered", "date_value_rid", "resource_pkey"}
+        assert not re.search(r"^\s*(->\s+)?Sort ", walk, re.MULTILINE), walk
+        # No more of the patient's is read than the page has.
+        assert max(map(int, re.findall(r"actual time=\S+ rows=(\d+)", walk))) == 21, walk
+
+
+async def test_what_an_index_shows_to_be_few_is_not_walked_to(at: Settling) -> None:
+    plans = await plans_of(at, "Patient?family=name 77")
+    walk = plans[f"walk of {execute.SHORT_WALK} rows"]
+    assert re.search(r"resource_by_type.*never executed", walk), walk
+    plans = await plans_of(at, "Observation?date=ge2100-01-01&date=lt2100-02-01")
+    walk = plans[f"walk of {execute.SHORT_WALK} rows"]
+    assert "Seq Scan" not in walk
+    assert "gathering" in plans
+
+
+async def test_a_longer_walk_goes_on_where_the_short_one_ended(
+    at: Settling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "SHORT_WALK", 100)
+    await plans_of(at, "Observation?date=ge1990&code=dense")
+    assert at.steps is not None
+    short, long = (step for step in at.steps if step.what.startswith("walk"))
+    assert short.rows + long.rows == 21
+    assert long.values[-1] == 21 - short.rows
 
 
 async def test_the_few_ends_of_a_chain_are_looked_up_as_keys(at: Settling) -> None:
