@@ -27,12 +27,15 @@ def bound_code(codes: frozenset[str]) -> Check:
 
 
 def bound_concept(content: Check, systems: Systems) -> Check:
-    """A CodeableConcept of whose codings, if it has any, one must be in the value set."""
+    """A CodeableConcept of which one coding must be in the value set; text alone is too little.
+
+    One with nothing but extensions says why there is no concept.
+    """
 
     def check(value: Any, container: Any, key: Any, walk: Walk) -> Found:
         found = content(value, container, key, walk)
-        codings = value.get("coding") if type(value) is dict else None
-        if type(codings) is not list or any(_is_member(coding, systems) for coding in codings):
+        codings = _codings(value)
+        if codings is None or any(_is_member(coding, systems) for coding in codings):
             return found
         expected = " or ".join(
             f"{_one_of(codes)} of {system}" for system, codes in sorted(systems.items())
@@ -42,6 +45,14 @@ def bound_concept(content: Check, systems: Systems) -> Check:
         return [*(found or []), Issue("code-invalid", what)]
 
     return check
+
+
+def _codings(concept: Any) -> list[Any] | None:
+    """The codings a concept has to be judged by, if it can be judged."""
+    if type(concept) is not dict:
+        return None
+    codings = concept.get("coding", [] if "text" in concept else None)
+    return codings if type(codings) is list else None
 
 
 def _is_member(coding: Any, systems: Systems) -> bool:

@@ -60,7 +60,16 @@ GOOD: list[dict[str, Any]] = [
     observation(component=[{"code": {"text": "x"}, "referenceRange": [{"text": "low"}]}]),
     clinical_status({"system": CLINICAL, "code": "active"}),
     clinical_status({"system": URL, "code": "mine"}, {"system": CLINICAL, "code": "active"}),
-    condition(clinicalStatus={"text": "active"}),
+    condition(
+        clinicalStatus={
+            "extension": [
+                {
+                    "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+                    "valueCode": "unknown",
+                }
+            ]
+        }
+    ),
     {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": patient()}]},
     {"resourceType": "Parameters", "parameter": [{"name": "x", "resource": patient()}]},
     {"resourceType": "Binary", "contentType": "text/plain", "data": "aGVsbG8="},
@@ -184,6 +193,7 @@ BAD: list[tuple[Any, list[tuple[str, str]]]] = [
         [("code-invalid", "Condition.clinicalStatus")],
     ),
     (clinical_status({"code": "active"}), [("code-invalid", "Condition.clinicalStatus")]),
+    (condition(clinicalStatus={"text": "active"}), [("code-invalid", "Condition.clinicalStatus")]),
     (
         clinical_status({"system": CLINICAL, "display": "x"}),
         [("code-invalid", "Condition.clinicalStatus")],

@@ -46,6 +46,9 @@ def _required(value_set: str, url: str) -> Rule:
             return
         if node.kind.name == "Quantity" and "code" not in value:
             return
+        if node.kind.name == "CodeableConcept" and value.keys().isdisjoint(("coding", "text")):
+            # Its extensions say why there is no concept.
+            return
         result = inside(node, value_set, run)
         if result is False:
             run.report(node, "code-invalid", _not_inside(node, value_set), source)
