@@ -10,6 +10,9 @@ from fhir_server.operations.lookup import LOOKUP
 from fhir_server.operations.meta import META
 from fhir_server.operations.meta_change import META_ADD, META_DELETE
 from fhir_server.operations.operation import Operation, routes
+from fhir_server.operations.order_moves import ORDER_MOVES
+from fhir_server.operations.order_report import ACKNOWLEDGE, AMEND, REPORT_ON_ORDER
+from fhir_server.operations.order_sample import COLLECT_SAMPLE
 from fhir_server.operations.process_message import PROCESS_MESSAGE
 from fhir_server.operations.subsumes import SUBSUMES
 from fhir_server.operations.translate import TRANSLATE
@@ -18,6 +21,9 @@ from fhir_server.operations.validate_code import VALIDATE_IN_CODE_SYSTEM, VALIDA
 from fhir_server.spec import Definitions
 
 OPERATIONS: tuple[Operation, ...] = (
+    ACKNOWLEDGE,
+    AMEND,
+    COLLECT_SAMPLE,
     CONVERT,
     DOCUMENT,
     ENCOUNTER_EVERYTHING,
@@ -28,7 +34,9 @@ OPERATIONS: tuple[Operation, ...] = (
     META_ADD,
     META_DELETE,
     PATIENT_EVERYTHING,
+    *ORDER_MOVES,
     PROCESS_MESSAGE,
+    REPORT_ON_ORDER,
     SUBSUMES,
     TRANSLATE,
     VALIDATE,

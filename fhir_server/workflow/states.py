@@ -46,6 +46,7 @@ class Step(_Strict, frozen=True):
     returns: the step before which the order was in the state that it now has again.
     roles: who may do it.
     inputs: what is needed, and how many characters of it at least, if it is text.
+    lengths: how many characters of what may be given beside these.
     forward: it is one of the steps from the first state to the last.
     skippable: a system may leave it out, going on with a later one.
     evidence: inputs of the later one that must then tell of it.
@@ -57,6 +58,7 @@ class Step(_Strict, frozen=True):
     to: str = ""
     returns: str = ""
     inputs: dict[str, int] = {}
+    lengths: dict[str, int] = {}
     forward: bool = False
     skippable: bool = False
     evidence: tuple[str, ...] = ()

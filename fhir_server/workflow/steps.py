@@ -9,7 +9,7 @@ from typing import Any
 
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.workflow.actors import Actor, check_permitted
-from fhir_server.workflow.canonicals import ORDER_TYPE, WORKFLOW_ERROR
+from fhir_server.workflow.canonicals import WORKFLOW_ERROR
 from fhir_server.workflow.effects import EFFECTS
 from fhir_server.workflow.recording import (
     Note,
@@ -92,16 +92,6 @@ class Advanced:
     taken: tuple[Taken, ...] = field(default=())
 
 
-def order_type(request: Resource) -> str | None:
-    """The type of order that a ServiceRequest is; None if it is none that has a workflow."""
-    if request.get("intent") in ("plan", "proposal"):
-        return None
-    codings = (
-        each for concept in request.get("category", ()) for each in concept.get("coding", ())
-    )
-    return next((each.get("code") for each in codings if each.get("system") == ORDER_TYPE), None)
-
-
 def advance(workflow: Workflow, table: Table, order: Order, asked: Asked) -> Advanced:
     """Move an order by a step, with the steps before it that a system need not take one by one.
 
@@ -153,11 +143,13 @@ def _skipped(table: Table, order: Order, step: Step, asked: Asked) -> Sequence[S
 def check_inputs(step: Step, inputs: Mapping[str, Any]) -> None:
     """Raises `Invalid`, 422, with everything that a step needs and was not given."""
     issues = []
-    for name, least in step.inputs.items():
+    for name in step.inputs:
         given = inputs.get(name)
         if given in (None, "", [], {}):
             issues.append(_wrong("required", f"{step.name} needs {name}"))
-        elif isinstance(given, str) and len(given.strip()) < least:
+    for name, least in (step.inputs | step.lengths).items():
+        given = inputs.get(name)
+        if isinstance(given, str) and given and len(given.strip()) < least:
             text = f"{name} has {len(given.strip())} characters; expected at least {least}"
             issues.append(_wrong("value", text))
     if issues:

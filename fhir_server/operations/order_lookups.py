@@ -1,0 +1,135 @@
+"""Reading what steps of orders need to know of: what they name, and what refers to something."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fhir_server.context import Context
+from fhir_server.fhir_json import decode
+from fhir_server.interactions.engine import Engine
+from fhir_server.search.keys import hash64_uncached
+from fhir_server.search.lookups import START, Row, Wanted, find
+from fhir_server.storage.store import Connection
+from fhir_server.workflow import orders
+from fhir_server.workflow.actors import Actor, is_active, roles_of, unnamed
+from fhir_server.workflow.refusals import invalid, not_permitted
+from fhir_server.workflow.states import workflow
+
+Resource = dict[str, Any]
+
+MOST_FOUND = 1_000
+_ACTORS = ("Device", "Organization", "Practitioner", "PractitionerRole")
+
+
+def own(engine: Engine, ctx: Context, reference: str) -> tuple[str, str] | None:
+    """Type and id of what a reference leads to on this server; None if it leads elsewhere."""
+    return orders.own(reference, (ctx.base_url, engine.where.base_url))
+
+
+async def referred(
+    engine: Engine, ctx: Context, connection: Connection, references: Iterable[str]
+) -> Mapping[tuple[str, str], Resource]:
+    """The resources of this server that references lead to; what is not here is left out."""
+    wanted = Wanted()
+    wanted.links.current |= {
+        found for each in references if (found := own(engine, ctx, each)) is not None
+    }
+    return {
+        (row.type, row.id): _content(row) for row in await _found(engine, ctx, connection, wanted)
+    }
+
+
+async def referring(
+    engine: Engine,
+    ctx: Context,
+    connection: Connection,
+    references: Iterable[str],
+    parameters: Iterable[tuple[str, str]],
+) -> list[Resource]:
+    """What refers to any of some resources, by search parameters: types and codes."""
+    known = engine.searchable(ctx).parameters
+    found = (known.get(type_, code) for type_, code in parameters)
+    hashes = [parameter.hash for parameter in found if parameter is not None]
+    targets = [hash64_uncached(each) for each in references]
+    wanted = Wanted(keys={parameter ^ target for parameter in hashes for target in targets})
+    return [_content(row) for row in await _found(engine, ctx, connection, wanted)]
+
+
+async def _found(engine: Engine, ctx: Context, connection: Connection, wanted: Wanted) -> list[Row]:
+    at = engine.settling(ctx, connection)
+    rows, _ = await find(at, wanted, [], after=START, most=MOST_FOUND, read=MOST_FOUND)
+    return rows
+
+
+def _content(row: Row) -> Resource:
+    resource: Resource = decode(row.content or b"")
+    return resource
+
+
+def check_there(
+    engine: Engine,
+    ctx: Context,
+    given: Iterable[tuple[str, str]],
+    found: Mapping[tuple[str, str], Resource],
+) -> None:
+    """Raises `Invalid`, 422, for what is named by a parameter and is not here or not in use.
+
+    given: names of parameters, and references.
+    """
+    for name, reference in given:
+        identity = own(engine, ctx, reference)
+        resource = found.get(identity) if identity else None
+        if resource is None:
+            raise invalid(f"{name}: there is no {reference!r} here", code="not-found")
+        if not is_active(resource):
+            raise invalid(f"{name}: {reference} is not active", code="business-rule")
+
+
+async def actor_of(
+    engine: Engine,
+    ctx: Context,
+    connection: Connection,
+    reference: Mapping[str, Any] | None,
+    found: Mapping[tuple[str, str], Resource],
+) -> Actor:
+    """Who does a step: who is named, with the roles they hold, or else who is logged in.
+
+    found: what references of the call lead to. Raises `Invalid`, 422, for what is nobody here, and
+    a 403 `Refusal` for somebody who is not active.
+    """
+    if reference is None:
+        return unnamed(ctx.principal, ctx.roles)
+    text = reference.get("reference", "")
+    identity = own(engine, ctx, text)
+    resource = found.get(identity) if identity else None
+    if identity is None or resource is None or identity[0] not in _ACTORS:
+        expected = " or ".join(_ACTORS)
+        raise invalid(f"actor: expected a reference to a {expected} here, found {text!r}")
+    await _check_active(engine, ctx, connection, resource, text)
+    roles = await _roles(engine, ctx, connection, resource)
+    return Actor(dict(reference), roles, ctx.principal, ctx.roles)
+
+
+async def _check_active(
+    engine: Engine, ctx: Context, connection: Connection, resource: Resource, text: str
+) -> None:
+    if not is_active(resource):
+        raise not_permitted(f"The actor {text} is not active")
+    who = resource.get("practitioner", {}).get("reference")
+    if who and resource["resourceType"] == "PractitionerRole":
+        holders = await referred(engine, ctx, connection, [who])
+        if not all(map(is_active, holders.values())):
+            raise not_permitted(f"The actor {text} is {who}, who is not active")
+
+
+async def _roles(
+    engine: Engine, ctx: Context, connection: Connection, resource: Resource
+) -> frozenset[str]:
+    type_ = resource["resourceType"]
+    data = workflow().roles
+    if type_ in data.actors:
+        return frozenset({data.actors[type_]})
+    if type_ == "PractitionerRole":
+        return roles_of(data, [resource])
+    name = f"Practitioner/{resource['id']}"
+    held = [("PractitionerRole", "practitioner")]
+    return roles_of(data, await referring(engine, ctx, connection, [name], held))
