@@ -21,14 +21,14 @@ async def create(engine: Engine, ctx: Context, request: Request) -> Result:
     With If-None-Exist: 200 and the resource that matches, if one does, and nothing is stored.
     """
     checked = check(engine, request.resource, request.type)
-    ruled = engine.rules.concern(request.resource)
-    if ruled:
+    has_rules = engine.rules.concern(request.resource)
+    if has_rules:
         await engine.rules.prepare(engine, ctx, [request.resource])
     else:
         await conform(engine, ctx, request.resource)
     if request.if_none_exist is not None:
         return await _create_unless_exists(engine, ctx, request, checked)
-    if ruled or conditional(checked.references):
+    if has_rules or conditional(checked.references):
         async with engine.store.transaction() as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
             return await _store(engine, ctx, connection, request)

@@ -91,6 +91,9 @@ async def _store_patched(
         await settle_conditional(engine, ctx, connection, checked.references)
         if unchanged(resource, decode(old.content or b"")):
             return result_of(old, 200)
+        if engine.rules.concern(resource):
+            change = Change(request.type, request.id, old, resource, METHOD)
+            return result_of(await carry_out(engine, ctx, connection, change), 200, created=True)
         await conform(engine.within(connection), ctx, resource)
         row = next_version(engine, ctx, resource, old, METHOD)
         if await supersede(engine, ctx, connection, row, old.version):

@@ -63,11 +63,12 @@ class RuleRefused(Refusal):
 class Rules(Protocol):
     """What decides over writes."""
 
-    types: Collection[str]
-    """Types whose updates and deletions have to be handed over."""
+    @property
+    def types(self) -> Collection[str]:
+        """Types of which every update and deletion has to be handed over."""
 
     def concern(self, resource: Resource) -> bool:
-        """Whether creating a resource has to be handed over."""
+        """Whether storing a resource has to be handed over, whatever its type."""
 
     def profiles(self, resource: Resource) -> tuple[str, ...]:
         """Canonicals of profiles that a resource must conform to, beside those it claims."""
@@ -76,12 +77,23 @@ class Rules(Protocol):
         """Do what must be committed before the transaction that may create resources begins."""
 
     async def apply(
-        self, engine: "Engine", ctx: Context, connection: Connection, changes: Sequence[Change]
+        self,
+        engine: "Engine",
+        ctx: Context,
+        connection: Connection,
+        changes: Sequence[Change],
+        others: Sequence[Change] = (),
     ) -> Sequence[Change]:
         """The changes to store: those given, perhaps amended, and what follows from them.
 
-        Called once a transaction, with references settled; `ctx` has one time. Raises `Refusal`.
+        Called once a transaction, with references settled; `ctx` has one time.
+        others: what else the transaction stores, which concerns no rule. Raises `Refusal`.
         """
+
+
+def ruled(rules: Rules, type_: str, resource: Resource) -> bool:
+    """Whether an update has to be handed over."""
+    return type_ in rules.types or rules.concern(resource)
 
 
 class NoRules:
@@ -101,7 +113,12 @@ class NoRules:
         """Nothing to prepare."""
 
     async def apply(
-        self, engine: "Engine", ctx: Context, connection: Connection, changes: Sequence[Change]
+        self,
+        engine: "Engine",
+        ctx: Context,
+        connection: Connection,
+        changes: Sequence[Change],
+        others: Sequence[Change] = (),
     ) -> Sequence[Change]:
         """The changes as they are."""
         return changes

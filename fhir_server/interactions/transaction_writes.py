@@ -10,7 +10,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import WRITES
 from fhir_server.interactions.patch import METHOD
 from fhir_server.interactions.result import Result
-from fhir_server.interactions.rules import Change, RuleRefused
+from fhir_server.interactions.rules import Change, RuleRefused, ruled
 from fhir_server.interactions.transaction_steps import Current, Step, placed
 from fhir_server.interactions.update import check_preconditions, check_untaken
 from fhir_server.interactions.writing import result_of, unchanged
@@ -41,23 +41,25 @@ async def obey(
     engine: Engine, ctx: Context, connection: Connection, proposals: Sequence[Proposal]
 ) -> list[Change]:
     """Everything to be stored, by the rules that concern some of it."""
-    ruled = [change for _, change in proposals if _has_rules(engine, change)]
-    others = [change for _, change in proposals if not _has_rules(engine, change)]
-    if not ruled:
+    changes: dict[bool, list[Change]] = {True: [], False: []}
+    for _, change in proposals:
+        changes[_has_rules(engine, change)].append(change)
+    others = changes[False]
+    if not changes[True]:
         return others
     try:
-        changes = [*others, *await engine.rules.apply(engine, ctx, connection, ruled)]
+        obeying = await engine.rules.apply(engine, ctx, connection, changes[True], others)
     except RuleRefused as refusal:
         raise _at_its_entry(refusal, refusal.source, proposals) from refusal
     for step, change in proposals:
         step.entry.resource = change.new
-    return changes
+    return [*others, *obeying]
 
 
 def _has_rules(engine: Engine, change: Change) -> bool:
-    if change.new is not None and change.method == "POST":
-        return engine.rules.concern(change.new)
-    return change.type in engine.rules.types
+    if change.method == "POST":
+        return change.new is not None and engine.rules.concern(change.new)
+    return ruled(engine.rules, change.type, change.new or {"resourceType": change.type})
 
 
 async def write(

@@ -12,6 +12,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.references import conditional, settle_conditional
 from fhir_server.interactions.request import Request, tags
 from fhir_server.interactions.result import Result
+from fhir_server.interactions.rules import ruled
 from fhir_server.interactions.writing import (
     check,
     first_version,
@@ -41,8 +42,8 @@ async def update(engine: Engine, ctx: Context, request: Request) -> Result:
     check_id(request.id)
     checked = check(engine, request.resource, request.type)
     _check_same_id(request.resource, request.id)
-    ruled = await _prepare(engine, ctx, request)
-    if ruled or conditional(checked.references):
+    has_rules = await _prepare(engine, ctx, request)
+    if has_rules or conditional(checked.references):
         async with engine.store.transaction() as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
             return await store_update(engine, ctx, connection, request)
@@ -69,11 +70,11 @@ async def conditional_update(engine: Engine, ctx: Context, request: Request) -> 
 
 
 async def _prepare(engine: Engine, ctx: Context, request: Request) -> bool:
-    """What has to come before the transaction; whether there are rules for the type.
+    """What has to come before the transaction; whether there are rules for it.
 
     They may complete a resource, so its profiles are looked at after them.
     """
-    if request.type not in engine.rules.types:
+    if not ruled(engine.rules, request.type, request.resource):
         await conform(engine, ctx, request.resource)
         return False
     await engine.rules.prepare(engine, ctx, [request.resource])
@@ -144,7 +145,7 @@ async def store_update(
     engine: Engine, ctx: Context, connection: Connection, request: Request
 ) -> Result:
     """Store the request's resource under its id, looking again when another writer was faster."""
-    if request.type in engine.rules.types:
+    if ruled(engine.rules, request.type, request.resource):
         return await _store_by_rules(engine, ctx, connection, request)
     statements = engine.statements(ctx)
     for _ in range(ATTEMPTS):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from psycopg.pq import TransactionStatus
 
-from fhir_server.storage.statements import LOCK_NAMES, Kinds, Statements
+from fhir_server.storage.statements import LOCK_NAMES, READ_TOGETHER, Kinds, Statements
 from fhir_server.storage.store import Connection
 
 _LOCKS = 4096
@@ -125,6 +125,21 @@ async def lock_current(
     types, ids = [type_ for type_, _ in wanted], [id_ for _, id_ in wanted]
     rows = await _many(connection, statements.current_many, (types, ids))
     return {(row.type, row.id): row for row in rows}
+
+
+async def read_many(
+    connection: Connection, statements: Statements, identities: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], bytes]:
+    """The JSON of the current versions of those that exist."""
+    wanted = sorted(set(identities))
+    found: dict[tuple[str, str], bytes] = {}
+    for start in range(0, len(wanted), READ_TOGETHER):
+        some = wanted[start : start + READ_TOGETHER]
+        query = statements.read_some[len(some) - 1]
+        values = [text for identity in some for text in identity]
+        cursor = await connection.execute(query, values, binary=True)
+        found |= {(type_, id_): content for type_, id_, content in await cursor.fetchall()}
+    return found
 
 
 async def lock_names(connection: Connection, names: Iterable[int]) -> None:

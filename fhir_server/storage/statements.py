@@ -121,6 +121,15 @@ _HISTORY_SCOPES = {
 }
 
 
+# As many are read by one statement.
+READ_TOGETHER = 8
+
+_READ_ONE = (
+    "select type, id, convert_to(coalesce(exact, content::text), 'UTF8') from {s}.resource "
+    "where type = %s and id = %s and content is not null"
+)
+
+
 class Statements:
     """The statements of one tenant; `schema` is its quoted schema name."""
 
@@ -133,6 +142,10 @@ class Statements:
         self.read = sql(
             "select version, last_updated, convert_to(coalesce(exact, content::text), 'UTF8') "
             "from {s}.resource where type = %s and id = %s"
+        )
+        # By how many are read: each is found by the unique index, so these are prepared.
+        self.read_some = tuple(
+            sql(" union all ".join([_READ_ONE] * (number + 1))) for number in range(READ_TOGETHER)
         )
         self.read_version = sql(
             f"select {_VERSION_COLUMNS} from {{s}}.resource "

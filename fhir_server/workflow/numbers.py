@@ -17,7 +17,7 @@ SHORT_STRING = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class NumberKind:
     """A kind of number.
 
     name: what people call it. counter: the name of what counts it. code: of the identifier's type.
@@ -102,7 +102,7 @@ _PLACE = "ServiceRequest.identifier"
 class Numbering:
     """The kinds of numbers that an order has, and the zone whose year they restart in."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[NumberKind, ...]
     zone: ZoneInfo
 
     def year(self, instant: datetime) -> str:
