@@ -35,6 +35,10 @@ from fhir_server.validation.profiles.validator import Invariants
 from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
 from fhir_server.workers import end_with_parent
+from fhir_server.workflow.numbers import SHORT_STRING, Numbering, NumberKind
+from fhir_server.workflow.rules import OrderRules
+from fhir_server.workflow.settings import OrderSettings
+from fhir_server.workflow.states import workflow
 
 FHIR_PATH = "/fhir"
 TENANTS = ("default",)
@@ -78,6 +82,7 @@ def build(settings: Settings, database_url: str) -> Application:
             settings.enforced_profiles,
             settings.honour_meta_profile,
         ),
+        rules=OrderRules(_order_settings(settings), workflow()),
     )
     http = HttpSettings(
         path=FHIR_PATH,
@@ -87,6 +92,32 @@ def build(settings: Settings, database_url: str) -> Application:
         access_log=settings.access_log,
     )
     return Application(engine, http, _life(settings, engine, store, database_url))
+
+
+def _order_settings(settings: Settings) -> OrderSettings:
+    order = NumberKind(
+        "order number",
+        "order-number",
+        "PLAC",
+        settings.order_number_system,
+        settings.order_number_prefix,
+        settings.order_number_width,
+    )
+    accession = NumberKind(
+        "accession number",
+        "accession-number",
+        "ACSN",
+        settings.accession_number_system,
+        settings.accession_number_prefix,
+        settings.accession_number_width,
+        SHORT_STRING,
+    )
+    zone = ZoneInfo(settings.number_time_zone or settings.time_zone)
+    return OrderSettings(
+        Numbering((order, accession), zone),
+        verify=settings.verify_orders,
+        involved=settings.require_involved_requester,
+    )
 
 
 def _life(settings: Settings, engine: Engine, store: PooledStore, database_url: str) -> Life:

@@ -12,9 +12,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_server.spec import definitions
+from fhir_server.workflow.canonicals import ACCESSION_NUMBER, ORDER_NUMBER
 
 MEBIBYTE = 1024 * 1024
 
+_PREFIX = "^[A-Z0-9]{1,4}$"
 _ENFORCED = re.compile(r"([A-Z][A-Za-z]+)=(\S+:\S+)")
 
 
@@ -77,6 +79,47 @@ class Settings(BaseSettings):
         description="Refuse resources that do not conform to a profile they claim in meta.profile, "
         "if it is stored here.",
     )
+    order_number_prefix: str = Field(
+        "ORD", pattern=_PREFIX, description="Begins order numbers, as in ORD-2026-00001."
+    )
+    order_number_width: int = Field(
+        5,
+        ge=1,
+        le=12,
+        description="Digits of order numbers; numbers that need more have more.",
+    )
+    order_number_system: str = Field(
+        ORDER_NUMBER, description="System of the identifiers that order numbers are."
+    )
+    accession_number_prefix: str = Field(
+        "ACC",
+        pattern=_PREFIX,
+        description="Begins accession numbers; 4 letters or digits at most, since DICOM takes 16 "
+        "characters.",
+    )
+    accession_number_width: int = Field(
+        5,
+        ge=1,
+        le=6,
+        description="Digits of accession numbers; numbers that need more have more.",
+    )
+    accession_number_system: str = Field(
+        ACCESSION_NUMBER, description="System of the identifiers that accession numbers are."
+    )
+    number_time_zone: str | None = Field(
+        None,
+        description="Zone of the year in which numbers begin again with 1. Unset, `time_zone`.",
+    )
+    verify_orders: bool = Field(
+        False,
+        description="Let orders wait as pending-verification until somebody verifies or rejects "
+        "them.",
+    )
+    require_involved_requester: bool = Field(
+        False,
+        description="Refuse an order whose requester neither takes part in the encounter nor is in "
+        "a care team of the patient.",
+    )
     request_timeout: float = Field(
         120.0, gt=0, description="Seconds after which a request is given up with 503."
     )
@@ -109,11 +152,11 @@ class Settings(BaseSettings):
                 raise ValueError(f"{each!r}: {match[1]} is no resource type of R4")
         return text
 
-    @field_validator("time_zone")
+    @field_validator("time_zone", "number_time_zone")
     @classmethod
-    def _known_zone(cls, name: str) -> str:
+    def _known_zone(cls, name: str | None) -> str | None:
         try:
-            ZoneInfo(name)
+            ZoneInfo(name or "UTC")
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"unknown time zone {name!r}; expected one such as UTC") from None
         return name
