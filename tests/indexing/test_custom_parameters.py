@@ -270,7 +270,7 @@ async def test_a_transaction_that_fails_leaves_no_parameter(both: list[httpx.Asy
 
 async def test_every_kind_of_parameter_is_indexed(both: list[httpx.AsyncClient]) -> None:
     one, _ = both
-    await put(one, {"resourceType": "Organization", "id": "o"})
+    await put(one, {"resourceType": "Organization", "id": "o", "name": "O"})
     await put(
         one,
         patient(

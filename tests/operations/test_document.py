@@ -30,7 +30,7 @@ async def _stored(client: httpx.AsyncClient) -> None:
         [
             patient("p"),
             resource("Practitioner", "doc"),
-            resource("Organization", "keeper"),
+            resource("Organization", "keeper", name="Keeper"),
             observation("o1", subject=reference("Patient/p")),
             observation("o2", subject=reference("Patient/p")),
             composition(

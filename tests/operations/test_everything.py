@@ -33,16 +33,16 @@ SUPPORT = [
     resource("Practitioner", "gp"),
     resource("Practitioner", "doc"),
     resource("Location", "ward", managingOrganization=reference("Organization/hospital")),
-    resource("Organization", "hospital", partOf=reference("Organization/trust")),
-    resource("Organization", "trust"),
+    resource("Organization", "hospital", name="Hospital", partOf=reference("Organization/trust")),
+    resource("Organization", "trust", name="Trust"),
     resource("Medication", "drug", manufacturer=reference("Organization/maker")),
-    resource("Organization", "maker"),
+    resource("Organization", "maker", name="Maker"),
 ]
 OTHERS = [
     patient("q"),
     observation("foreign", subject=reference("Patient/q"), performer=[reference("Practitioner/x")]),
     resource("Practitioner", "x"),
-    resource("Organization", "elsewhere"),
+    resource("Organization", "elsewhere", name="Elsewhere"),
 ]
 
 

@@ -35,7 +35,7 @@ GROUP = {
                 ],
             },
         ),
-        mapping("e", {"code": "A", "equivalence": "narrower"}),
+        mapping("e", {"code": "A", "equivalence": "narrower", "comment": "less"}),
     ],
 }
 RESOURCE: Json = {

@@ -13,7 +13,11 @@ def test_cycle_of_references_is_resolved(server: RunningServer) -> None:
     entries = [
         {
             "fullUrl": this,
-            "resource": {"resourceType": "Organization", "partOf": {"reference": other}},
+            "resource": {
+                "resourceType": "Organization",
+                "name": "Circle",
+                "partOf": {"reference": other},
+            },
             "request": {"method": "POST", "url": "Organization"},
         }
         for this, other in [(_A, _B), (_B, _A)]
