@@ -1,6 +1,7 @@
 """$validate (R4 resource-operation-validate.html)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fhir_server.context import Context
@@ -16,6 +17,7 @@ from fhir_server.operations.parameters import Parameters
 from fhir_server.outcome import Invalid, Issue, Refusal, operation_outcome
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored
+from fhir_server.validation.turns import in_turns
 
 _MODES = ("create", "update", "delete")
 _FINE = Issue("informational", "Nothing is wrong", severity="information")
@@ -35,7 +37,8 @@ async def validate(engine: Engine, ctx: Context, parameters: Parameters) -> Resu
     resource = parameters.one("resource")
     if resource is None:
         resource = _shown(parameters, stored, mode)
-    issues = _writing(engine, parameters, resource, stored, mode)
+    writing = partial(_writing, engine, parameters, resource, stored, mode)
+    issues = await in_turns(resource, writing)
     report = await engine.validation.check(
         ctx, engine.store, resource, _profiles(engine, parameters, mode)
     )

@@ -1,6 +1,7 @@
 """Validation: a resource against R4 and against profiles (R4 validation.html)."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from fhir_server.fhirpath import Node
@@ -14,6 +15,7 @@ from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.run import Resolve, Run, Settings
 from fhir_server.validation.profiles.tree import ProfileFault
 from fhir_server.validation.structure import StructureCheck
+from fhir_server.validation.turns import in_turns
 
 # How the rule is called that an issue of the structure check is about.
 _RULES = {"required": "min", "code-invalid": "binding", "invariant": "ext-1"}
@@ -80,16 +82,22 @@ class Validator:
         answers: Answers | None = None,
         resolver: Resolve | None = None,
     ) -> Report:
-        """Like `validate`, with all questions of a round asked at once.
+        """Like `validate`, with all questions of a round asked at once, and without a long stop.
 
         ask: takes questions and gives an answer to each; None is what nobody can tell.
         """
         profiles = tuple(profiles)
         known: dict[Question, bool | None] = dict(answers or {})
         for _ in range(_ROUNDS):
-            report = self.validate(
-                resource, profiles, settings=settings, answers=known, resolver=resolver
+            validate = partial(
+                self.validate,
+                resource,
+                profiles,
+                settings=settings,
+                answers=known,
+                resolver=resolver,
             )
+            report = await in_turns(resource, validate)
             if not report.questions:
                 return report
             given = await ask(report.questions)
