@@ -1,9 +1,10 @@
 """The composition root: reads the settings and wires the parts of one server process."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fhir_server.background.runner import Runner
@@ -14,7 +15,6 @@ from fhir_server.http.pages import Application, Life
 from fhir_server.indexing.changes import REINDEX
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.indexing.keeper import Keeper
-from fhir_server.indexing.profiles import load_parameters
 from fhir_server.indexing.reindex import Reindexing
 from fhir_server.interactions.engine import Demands, Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
@@ -22,6 +22,8 @@ from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
 from fhir_server.operations.registry import operation_routes
 from fhir_server.packaged import folder
+from fhir_server.provisioning.files import read_provided, structure_definitions
+from fhir_server.provisioning.provision import Provisioning
 from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
@@ -49,8 +51,17 @@ def local_base_url(settings: Settings) -> str:
     return settings.base_url or f"http://localhost:{settings.port}{FHIR_PATH}"
 
 
-def build(settings: Settings, database_url: str) -> Application:
-    """The application of one process, on a migrated database."""
+def build(
+    settings: Settings, database_url: str, definition_folders: Sequence[Path] | None = None
+) -> Application:
+    """The application of one process, on a migrated database.
+
+    definition_folders: where the definitions are that every tenant gets; by default what comes
+        with the server, and the folder that the settings name.
+    """
+    if definition_folders is None:
+        further = settings.profiles_dir
+        definition_folders = (folder("profiles"), *((further,) if further else ()))
     facts = definitions()
     zone = ZoneInfo(settings.time_zone)
     base_url = local_base_url(settings)
@@ -60,6 +71,7 @@ def build(settings: Settings, database_url: str) -> Application:
         statement_timeout=settings.statement_timeout,
     )
     structure = StructureCheck(facts)
+    provided = read_provided(definition_folders, structure)
     sources = StoredAndShipped()
     terminology = Terminology(sources)
     engine = Engine(
@@ -76,7 +88,9 @@ def build(settings: Settings, database_url: str) -> Application:
         ),
         router=Router((*INTERACTIONS, *operation_routes(facts)), facts.resource_types),
         terminology=terminology,
-        validation=Validation(sources, terminology, facts, structure),
+        validation=Validation(
+            sources, terminology, facts, structure, structure_definitions(provided)
+        ),
         demands=Demands(
             Invariants(Profiles(lambda _: None, facts)) if settings.validate_invariants else None,
             settings.enforced_profiles,
@@ -91,7 +105,8 @@ def build(settings: Settings, database_url: str) -> Application:
         timeout=settings.request_timeout,
         access_log=settings.access_log,
     )
-    return Application(engine, http, _life(settings, engine, store, database_url))
+    provisioning = Provisioning(engine, TENANTS, provided, base_url)
+    return Application(engine, http, _life(engine, store, provisioning, database_url))
 
 
 def _order_settings(settings: Settings) -> OrderSettings:
@@ -120,11 +135,12 @@ def _order_settings(settings: Settings) -> OrderSettings:
     )
 
 
-def _life(settings: Settings, engine: Engine, store: PooledStore, database_url: str) -> Life:
-    """What runs beside the requests: the pool, and the tasks that keep the search index."""
+def _life(
+    engine: Engine, store: PooledStore, provisioning: Provisioning, database_url: str
+) -> Life:
+    """What runs beside the requests: the pool, and the tasks that keep index and definitions."""
     listener = Listener(database_url)
-    packaged = load_parameters(settings.profiles_dir or folder("profiles"))
-    keeper = Keeper(store, listener, engine.indexes, TENANTS, packaged)
+    keeper = Keeper(store, listener, engine.indexes, TENANTS)
     kinds = {REINDEX: Kind(Reindexing(engine.indexes), alone=True)}
     runner = Runner(store, listener, TENANTS, kinds)
 
@@ -133,7 +149,8 @@ def _life(settings: Settings, engine: Engine, store: PooledStore, database_url: 
         await store.open()
         try:
             await keeper.start()
-            async with running(listener.run, keeper.run, runner.run):
+            await provisioning.start()
+            async with running(listener.run, keeper.run, runner.run, provisioning.run):
                 yield
         finally:
             await store.close()

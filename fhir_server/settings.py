@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     database_pool: int = Field(16, ge=2, le=500, description="Database connections a process.")
     profiles_dir: Path | None = Field(
         None,
-        description="Folder with the SearchParameters, as JSON, that every search may use. Unset, "
-        "the one that comes with the server.",
+        description="Folder with further definitions, as JSON, that every tenant gets: profiles, "
+        "code systems, value sets, search parameters.",
     )
     base_url: str | None = Field(
         None,

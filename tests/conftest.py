@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +62,18 @@ def database(empty_database: str) -> str:
 
 
 @pytest.fixture(scope="module")
-async def client(database: str) -> AsyncIterator[httpx.AsyncClient]:
+def definition_folders() -> Sequence[Path] | None:
+    """Whose definitions the application of `client` has; None for those that it comes with."""
+    return None
+
+
+@pytest.fixture(scope="module")
+async def client(
+    database: str, definition_folders: Sequence[Path] | None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the whole application, in this process, on the module's database."""
-    app = build(Settings(database_pool=8, max_bundle_entries=300), database)
+    settings = Settings(database_pool=8, max_bundle_entries=300)
+    app = build(settings, database, definition_folders)
     transport = httpx.ASGITransport(app=app)
     async with (
         app.pages.router.lifespan_context(app.pages),

@@ -45,6 +45,11 @@ curl '{base}/Patient?name=chal'</pre>
 """
 
 
+_NO_PATIENTS = """<p>No patients yet. <code>fhir-server load FILE</code> puts some in,
+<code>fhir-server demo</code> a small hospital.</p>
+"""
+
+
 def page(base_url: str, counts: dict[str, int] | None) -> str:
     """The page as HTML.
 
@@ -58,8 +63,9 @@ def page(base_url: str, counts: dict[str, int] | None) -> str:
 def _contents(base_url: str, counts: dict[str, int] | None) -> str:
     if counts is None:
         return "<p>The database does not answer at the moment.</p>"
+    hint = "" if counts.get("Patient") else _NO_PATIENTS
     if not counts:
-        return "<p>Nothing yet. <code>fhir-server load FILE</code> puts something in.</p>"
+        return hint
     rows = "\n".join(
         f'<tr><td><a href="{escape(base_url)}/{type_}?_pretty=true">{type_}</a></td>'
         f'<td class="number">{count:,}</td></tr>'
@@ -67,6 +73,6 @@ def _contents(base_url: str, counts: dict[str, int] | None) -> str:
     )
     total = sum(counts.values())
     return (
-        f'<table><tr><th>Type</th><th class="number">Resources</th></tr>\n{rows}\n'
+        f'{hint}<table><tr><th>Type</th><th class="number">Resources</th></tr>\n{rows}\n'
         f'<tr><th>All</th><th class="number">{total:,}</th></tr></table>'
     )

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from fhir_server.indexing.changes import Change
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.indexing.startup import prepare
 from fhir_server.outcome import Refusal
@@ -23,10 +22,7 @@ _FIRST_WITHIN = 5.0
 
 
 class Keeper:
-    """Reads the state when it is told that it changed, and once in a while.
-
-    packaged: the search parameters that come with the server.
-    """
+    """Reads the state when it is told that it changed, and once in a while."""
 
     def __init__(
         self,
@@ -34,12 +30,10 @@ class Keeper:
         listener: Listener,
         indexes: Indexes,
         tenants: Sequence[str],
-        packaged: Sequence[Change] = (),
     ) -> None:
         self._store = store
         self._indexes = indexes
         self._tenants = tuple(tenants)
-        self._packaged = packaged
         self._prepared: set[str] = set()
         self._wake = listener.on(*map(channel, tenants))
         self._answers = True
@@ -63,7 +57,7 @@ class Keeper:
             async with self._store.connection() as connection:
                 for tenant in self._tenants:
                     if tenant not in self._prepared:
-                        await prepare(connection, tenant, self._packaged, datetime.now(UTC))
+                        await prepare(connection, tenant, datetime.now(UTC))
                         self._prepared.add(tenant)
                     await self._indexes.reload(connection, tenant)
             self._answers = True

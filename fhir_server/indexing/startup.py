@@ -21,13 +21,10 @@ log = logging.getLogger(__name__)
 _POSTED = f"{TYPE}/"
 
 
-async def prepare(
-    connection: Connection, tenant: str, packaged: Sequence[Change], now: datetime
-) -> None:
+async def prepare(connection: Connection, tenant: str, now: datetime) -> None:
     """Bring a tenant's index state to this release, and enqueue the work that this makes.
 
-    packaged: the parameters that come with the server; they take the place of those of the last
-        start. Several workers may call this at once.
+    Several workers may call this at once.
     """
     async with connection.transaction():
         state = await index_state.lock(connection, tenant)
@@ -39,7 +36,7 @@ async def prepare(
         adopted: Sequence[Change] = ()
         if state.target < FORMAT:
             adopted = await _begin_format(connection, tenant, state, now)
-        _add(wanted, [*adopted, *packaged])
+        _add(wanted, adopted)
         state = await index_state.load(connection, tenant)
         await apply(connection, tenant, state, effective(wanted, definitions()), now)
         await _ensure_job(connection, tenant, now)

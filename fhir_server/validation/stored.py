@@ -50,8 +50,14 @@ class _Unread(Exception):
 class _State:
     """The StructureDefinitions of one state: those read so far, and what was compiled of them."""
 
-    def __init__(self, definitions: Definitions, structure: StructureCheck) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        structure: StructureCheck,
+        provided: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         self._definitions = definitions
+        self.provided = provided
         self.read: dict[str, Mapping[str, Any] | None] = {}
         self.validator = Validator(Profiles(self._find, definitions), structure)
 
@@ -119,7 +125,8 @@ class Session:
         ahead = self._unread(canonicals)
         while ahead:
             found = await self._stored(ahead)
-            read |= {canonical: found.get(canonical) for canonical in ahead}
+            known = self._state.provided
+            read |= {each: found.get(each) or known.get(each) for each in ahead}
             ahead = self._unread(name for each in found.values() for name in _named(each))
 
     def _unread(self, canonicals: Iterable[str]) -> set[str]:
@@ -151,6 +158,7 @@ class Validation:
 
     sources: where StructureDefinitions are found; R4's own types need not be.
     terminology: says what is in the value sets of bindings.
+    provided: StructureDefinitions that are known, by canonical, where the tenant stores no other.
     """
 
     def __init__(
@@ -159,11 +167,13 @@ class Validation:
         terminology: Terminology,
         definitions: Definitions,
         structure: StructureCheck,
+        provided: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._sources = sources
         self._terminology = terminology
         self._definitions = definitions
         self._structure = structure
+        self._provided = provided or {}
         self._states: Memory[Hashable, _State] = Memory(_MOST_STATES)
 
     async def session(self, ctx: Context, store: Store) -> Session:
@@ -174,7 +184,7 @@ class Validation:
         key = (ctx.tenant, await self._sources.state(ctx, store, TYPE))
         state = self._states.get(key)
         if state is None or len(state.read) > _MOST_CANONICALS:
-            state = _State(self._definitions, self._structure)
+            state = _State(self._definitions, self._structure, self._provided)
             self._states.put(key, state)
         return Session(ctx, store, self._sources, self._terminology, state)
 

@@ -1,4 +1,4 @@
-"""The definitions of packages, found by canonical as those of a server are."""
+"""The definitions of packages and of this server, found by canonical as on a server."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -21,14 +21,19 @@ _KINDS = ("StructureDefinition", "ValueSet", "CodeSystem", "ConceptMap")
 
 
 class Known:
-    """The definitions of packages, and of terminology those shipped with the server too."""
+    """The definitions of packages, and of terminology those of R4 too.
 
-    def __init__(self, packages: Iterable[Package]) -> None:
+    provided: definitions that come with the server itself.
+    """
+
+    def __init__(self, packages: Iterable[Package], provided: Iterable[Json] = ()) -> None:
         self._rows: list[bytes] = []
         self._held: defaultdict[Name, list[tuple[Held, Heading]]] = defaultdict(list)
         for package in packages:
             for resource in package.resources:
                 self._add(resource)
+        for resource in provided:
+            self._add(resource)
 
     def _add(self, resource: Json) -> None:
         type_, url = resource["resourceType"], resource.get("url")

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fhir_server.outcome import Invalid, Issue, Refusal
+from fhir_server.packaged import folder
 from fhir_server.packages import Package, read
+from fhir_server.provisioning.files import read_provided
 from fhir_server.validation_command.checking import Checker
 from fhir_server.validation_command.documents import Document, documents
 from fhir_server.validation_command.known import Known
@@ -25,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         packages = [_package(path) for path in arguments.package]
-        checker = Checker(Known(packages), arguments.profile)
+        provided = [each.resource for each in read_provided([folder("profiles")])]
+        checker = Checker(Known(packages, provided), arguments.profile)
     except Refusal as error:
         complain(str(error))
         return HINDERED

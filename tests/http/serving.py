@@ -1,7 +1,8 @@
 """The application with settings of a test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 
@@ -12,10 +13,13 @@ from tests.conftest import FHIR_JSON
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, database_url: str, base_url: str = "http://test/fhir/"
+    settings: Settings,
+    database_url: str,
+    base_url: str = "http://test/fhir/",
+    definition_folders: Sequence[Path] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a whole application in this process."""
-    app = build(settings, database_url)
+    app = build(settings, database_url, definition_folders)
     async with (
         app.pages.router.lifespan_context(app.pages),
         httpx.AsyncClient(

@@ -43,7 +43,7 @@ async def deaf(database: str) -> AsyncIterator[Engine]:
     zone = ZoneInfo("UTC")
     indexes = Indexes(partial(Extractor, base_url=BASE_URL, zone=zone))
     async with store.connection() as connection:
-        await prepare(connection, "default", (), datetime.now(UTC))
+        await prepare(connection, "default", datetime.now(UTC))
         await indexes.reload(connection, "default")
     structure = StructureCheck(definitions())
     sources = StoredAndShipped()

@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,13 +18,15 @@ _names = itertools.count()
 
 @asynccontextmanager
 async def workers(
-    database: str, number: int = 1, **settings: Any
+    database: str, number: int = 1, definition_folders: Sequence[Path] | None = (), **settings: Any
 ) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """A client of each worker."""
+    """A client of each worker. Without folders they have only what a test gives them."""
     async with AsyncExitStack() as stack:
         wanted = Settings(database_pool=6, **settings)
         yield [
-            await stack.enter_async_context(serving(wanted, database, "http://test/fhir/"))
+            await stack.enter_async_context(
+                serving(wanted, database, definition_folders=definition_folders)
+            )
             for _ in range(number)
         ]
 

@@ -1,6 +1,7 @@
 """What the tests of searches share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,12 @@ _STEPS = {
     "walking": (2, 5, 0, 0),
     "gathering": (1, 1, 3, 1),
 }
+
+
+@pytest.fixture(scope="module")
+def definition_folders() -> Sequence[Path]:
+    """None: many of these tests look at everything there is."""
+    return ()
 
 
 @pytest.fixture(params=list(_STEPS.values()), ids=list(_STEPS))

@@ -1,5 +1,8 @@
 """$meta, $meta-add and $meta-delete."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -37,6 +40,12 @@ async def of(client: httpx.AsyncClient, path: str) -> Json:
     found = values(answered("Resource-meta", await client.get(f"{path}$meta")))["return"]
     assert isinstance(found, dict)
     return found
+
+
+@pytest.fixture(scope="module")
+def definition_folders() -> Sequence[Path]:
+    """None: the labels of everything there is are looked at."""
+    return ()
 
 
 async def test_labels_in_use_are_listed_by_type_and_for_all(client: httpx.AsyncClient) -> None:

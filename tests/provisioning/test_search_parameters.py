@@ -9,8 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from fhir_server.indexing.profiles import load_parameters
-from fhir_server.packaged import folder
+from fhir_server.provisioning.files import read_provided
 from fhir_server.storage.migrate import migrate
 from tests.conftest import fresh_database
 from tests.indexing.workers import (
@@ -26,7 +25,7 @@ from tests.indexing.workers import (
 @pytest.fixture
 def own_database(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated database of the test's own."""
-    with fresh_database(postgres, f"profiles_{request.node.name}"[:60]) as url:
+    with fresh_database(postgres, f"provided_{request.node.name}"[:60]) as url:
         migrate(url)
         yield url
 
@@ -51,7 +50,7 @@ async def test_a_parameter_of_the_server_is_as_good_as_built_in(
         await client.put("Patient/a", json=patient)
     write(tmp_path, "deep/spoken.json", parameter("spoken", "Patient.language"))
     write(tmp_path, "other.json", {"resourceType": "ValueSet", "status": "active"})
-    async with workers(own_database, 2, profiles_dir=tmp_path) as clients:
+    async with workers(own_database, 2, definition_folders=[tmp_path]) as clients:
         for client in clients:
             await searchable(client, "Patient?spoken=de")
             assert await ids(client, "Patient?spoken=de") == {"a"}
@@ -59,7 +58,7 @@ async def test_a_parameter_of_the_server_is_as_good_as_built_in(
         clash = parameter("spoken", "Patient.language")
         refused = await clients[0].post("SearchParameter", json=clash)
         assert refused.status_code == 422
-    async with workers(own_database, profiles_dir=tmp_path) as (client,):
+    async with workers(own_database, definition_folders=[tmp_path]) as (client,):
         assert (await client.get("Patient?spoken=de")).status_code == 200, "indexed once more"
         assert (await index_status(client))["generation"] == generation
 
@@ -69,20 +68,20 @@ async def test_a_set_that_changed_is_indexed_anew_at_the_start(
 ) -> None:
     spoken = parameter("spoken", "Patient.language")
     path = write(tmp_path, "spoken.json", spoken)
-    async with workers(own_database, profiles_dir=tmp_path) as (client,):
+    async with workers(own_database, definition_folders=[tmp_path]) as (client,):
         patient = {"resourceType": "Patient", "id": "a", "gender": "male", "language": "de"}
         await client.put("Patient/a", json=patient)
         await searchable(client, "Patient?spoken=de")
     write(tmp_path, "spoken.json", spoken | {"expression": "Patient.gender"})
     write(tmp_path, "more.json", parameter("more", "Patient.id"))
-    async with workers(own_database, profiles_dir=tmp_path) as (client,):
+    async with workers(own_database, definition_folders=[tmp_path]) as (client,):
         await until_complete(client)
         await searchable(client, "Patient?spoken=male")
         assert await ids(client, "Patient?spoken=male") == {"a"}
         assert await ids(client, "Patient?spoken=de") == set()
         assert await ids(client, "Patient?more=a") == {"a"}
     path.unlink()
-    async with workers(own_database, profiles_dir=tmp_path) as (client,):
+    async with workers(own_database, definition_folders=[tmp_path]) as (client,):
         assert (await client.get("Patient?spoken=male")).status_code == 400
         assert (await client.get("Patient?more=a")).status_code == 200
         await until_complete(client)
@@ -98,7 +97,7 @@ async def test_one_that_the_tenant_has_otherwise_has_no_effect_and_is_logged(
         await until_complete(client)
     packaged = parameter("spoken", "Patient.language")
     write(tmp_path, "spoken.json", packaged)
-    async with workers(own_database, profiles_dir=tmp_path) as (client,):
+    async with workers(own_database, definition_folders=[tmp_path]) as (client,):
         assert (await client.get("Patient?spoken=male")).status_code == 200
     assert any(packaged["url"] in record.getMessage() for record in caplog.records)
 
@@ -118,7 +117,7 @@ def test_a_file_that_could_not_be_posted_ends_the_start(
 ) -> None:
     paths = [write(tmp_path, f"{number}.json", item) for number, item in enumerate(resources)]
     with pytest.raises(ValueError, match=said) as error:
-        load_parameters(tmp_path)
+        read_provided([tmp_path])
     assert str(paths[-1]) in str(error.value)
 
 
@@ -127,18 +126,14 @@ def test_a_url_in_two_files_ends_the_start(tmp_path: Path) -> None:
     write(tmp_path, "a.json", one)
     write(tmp_path, "b.json", one)
     with pytest.raises(ValueError, match=r"a\.json"):
-        load_parameters(tmp_path)
-
-
-def test_what_comes_with_the_server_can_be_used() -> None:
-    load_parameters(folder("profiles"))
+        read_provided([tmp_path])
 
 
 async def test_workers_that_start_together_agree(own_database: str, tmp_path: Path) -> None:
     write(tmp_path, "spoken.json", parameter("spoken", "Patient.language"))
 
     async def start() -> int:
-        async with workers(own_database, profiles_dir=tmp_path) as (client,):
+        async with workers(own_database, definition_folders=[tmp_path]) as (client,):
             await until_complete(client)
             return int((await index_status(client))["generation"])
 

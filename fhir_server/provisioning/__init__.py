@@ -1,0 +1,1 @@
+"""The definitions that come with the server, kept in every tenant's database."""
