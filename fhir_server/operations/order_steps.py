@@ -32,6 +32,8 @@ from fhir_server.workflow.steps import Advanced, Asked, Order, advance, told
 Resource = dict[str, Any]
 Identity = tuple[str, str]
 
+# Steps whose time is when they took place; others have a time that is something else, or none.
+_TIMED = frozenset({"collect-sample", "start", "complete"})
 # What an input is not, but says who asks and why.
 _CONTROLS = frozenset({"actor", "cause"})
 
@@ -229,7 +231,7 @@ def _references(parameters: Parameters) -> Iterator[tuple[str, str]]:
 async def _store(work: Work, advanced: Advanced) -> Mapping[Identity, Stored]:
     """Store the order, its Task, what the step made, and the Provenances."""
     id_ = work.order.request["id"]
-    occurred = work.parameters.text("time") if work.asked.step != "schedule" else ""
+    occurred = work.parameters.text("time") if work.asked.step in _TIMED else ""
     provenances = told(
         replace(advanced, order=work.order),
         work.asked,

@@ -13,6 +13,7 @@ from fhir_server.operations.operation import Operation, routes
 from fhir_server.operations.order_moves import ORDER_MOVES
 from fhir_server.operations.order_report import ACKNOWLEDGE, AMEND, REPORT_ON_ORDER
 from fhir_server.operations.order_sample import COLLECT_SAMPLE
+from fhir_server.operations.order_timeline import TIMELINE
 from fhir_server.operations.process_message import PROCESS_MESSAGE
 from fhir_server.operations.subsumes import SUBSUMES
 from fhir_server.operations.translate import TRANSLATE
@@ -38,6 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
     PROCESS_MESSAGE,
     REPORT_ON_ORDER,
     SUBSUMES,
+    TIMELINE,
     TRANSLATE,
     VALIDATE,
     VALIDATE_IN_CODE_SYSTEM,

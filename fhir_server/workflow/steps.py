@@ -199,6 +199,7 @@ def told(
     """The Provenances of the steps taken, without ids.
 
     targets: what else the last step made or changed. sources: what it made use of.
+    occurred: when it took place, if that was not when it was asked for.
     """
     order = advanced.order
     own = [order.reference, f"Task/{order.task['id']}"]
@@ -212,7 +213,7 @@ def told(
                 actor=dict(asked.actor.reference),
                 at=asked.at,
                 states=(each.before, each.after),
-                occurred=occurred if last else "",
+                occurred=occurred,
                 reason=str(asked.inputs.get("reason") or ""),
                 causes=asked.causes,
                 sources=sources if last else (),
