@@ -38,6 +38,7 @@ class Application:
     """
 
     def __init__(self, engine: Engine, settings: HttpSettings, life: Life) -> None:
+        self.engine = engine
         self.pages = pages(engine, settings, life)
         self._fhir = FhirApplication(engine, settings)
         self._path = settings.path

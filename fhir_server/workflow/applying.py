@@ -108,20 +108,24 @@ class Applying:
 
     async def _surroundings(self) -> Surroundings:
         """What the orders name, as it will be after this transaction."""
-        wanted = set().union(*map(self._named, self.changes))
-        stored = {change.identity: change for change in (*self.others, *self.changes)}
-        found = await self.reader.existing(wanted - stored.keys())
-        for identity in wanted & stored.keys():
-            new = stored[identity].new
-            if new is not None:
-                found[identity] = new | {"id": identity[1]}
+        found = await self._existing(set().union(*map(self._named, self.changes)))
         around = Surroundings(found, self.bases)
         roles = [each for each in found.values() if each["resourceType"] == "PractitionerRole"]
         people = {around.own(each.get("practitioner", {})) for each in roles}
-        unknown = {each for each in people if each is not None and each not in found}
-        if unknown:
-            found |= await self.reader.existing(unknown)
+        found |= await self._existing({each for each in people if each and each not in found})
         return around
+
+    async def _existing(self, identities: set[Identity]) -> dict[Identity, Resource]:
+        """Those that exist once this transaction is over."""
+        if not identities:
+            return {}
+        stored = {change.identity: change.new for change in (*self.others, *self.changes)}
+        found = await self.reader.existing(identities - stored.keys())
+        for identity in identities & stored.keys():
+            new = stored[identity]
+            if new is not None:
+                found[identity] = new | {"id": identity[1]}
+        return found
 
     def _named(self, change: Change) -> set[Identity]:
         new, before = change.new, self.before[change.identity] or {}
