@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         description="Most resources a page includes beside its matches; further pages have more.",
     )
     validate_invariants: bool = Field(
-        False, description="Refuse resources that break an invariant of R4 itself."
+        True, description="Refuse resources that break an invariant of R4 itself."
     )
     enforce_profiles: str | None = Field(
         None,

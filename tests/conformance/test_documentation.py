@@ -5,7 +5,12 @@ import pytest
 
 from tests.conformance.examples import InvalidExample, invalid_examples
 from tests.conformance.score import floors
-from tests.conformance.testscripts import KnownFailure, known_failures
+from tests.conformance.testscripts import (
+    BrokenFixture,
+    KnownFailure,
+    broken_fixtures,
+    known_failures,
+)
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 _ROWS = [
@@ -43,6 +48,14 @@ def test_every_testscript_that_fails_stands_on_the_page_with_its_reason(
     count = f"{len(known.tests)} test" + "s" * (len(known.tests) > 1)
     script = known.script.removesuffix(".json")
     assert [script, count, known.reason, known.rule] in _ROWS
+
+
+@pytest.mark.parametrize("fixture", broken_fixtures(), ids=lambda fixture: fixture.script)
+def test_every_script_that_needs_a_lenient_server_stands_on_the_page(
+    fixture: BrokenFixture,
+) -> None:
+    script = fixture.script.removesuffix(".json")
+    assert [script, fixture.reason, fixture.rule] in _ROWS
 
 
 def test_as_many_testscripts_fail_as_the_floors_say() -> None:

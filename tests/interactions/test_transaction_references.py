@@ -29,7 +29,7 @@ async def test_urns_become_ids_everywhere_they_can_stand(client: httpx.AsyncClie
             {
                 "resourceType": "Provenance",
                 "id": "c",
-                "target": [{"reference": urn(1)}],
+                "target": [{"reference": urn(1)}, {"reference": "#"}],
                 "recorded": "2026-01-01T00:00:00Z",
                 "agent": [{"who": {"reference": urn(1)}}],
             }
