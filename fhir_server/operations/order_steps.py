@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from fhir_server.context import Context
@@ -19,12 +20,13 @@ from fhir_server.operations.order_lookups import actor_of, check_there, own, ref
 from fhir_server.operations.output import value
 from fhir_server.operations.parameters import Parameters
 from fhir_server.outcome import Conflict, Issue
+from fhir_server.search.values import Instants
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored
 from fhir_server.storage.store import Connection
 from fhir_server.workflow.effects import fact, with_fact
 from fhir_server.workflow.orders import order_type
-from fhir_server.workflow.refusals import no_order
+from fhir_server.workflow.refusals import invalid, no_order
 from fhir_server.workflow.reports import About
 from fhir_server.workflow.states import Table, workflow
 from fhir_server.workflow.steps import Advanced, Asked, Order, advance, told
@@ -33,6 +35,8 @@ Resource = dict[str, Any]
 Identity = tuple[str, str]
 
 # Steps whose time is when they took place; others have a time that is something else, or none.
+# Their clocks may be ahead of the server's by so much.
+_SKEW = timedelta(minutes=5)
 _TIMED = frozenset({"collect-sample", "start", "complete"})
 # What an input is not, but says who asks and why.
 _CONTROLS = frozenset({"actor", "cause"})
@@ -165,6 +169,7 @@ async def _begin(
     # Only now, after waiting for the lock, so that versions appear soon after their time.
     ctx = ctx.at_once()
     table, order = _order(held, order_id or parameters.id)
+    _check_times(engine, ctx, parameters, step)
     given = list(_references(parameters))
     found = await referred(engine, ctx, connection, [reference for _, reference in given])
     named = [each for each in given if each[0] != "actor"]
@@ -179,6 +184,27 @@ async def _begin(
         made(ctx, parameters),
     )
     return Work(engine, ctx, connection, parameters, table, order, held, found, asked)
+
+
+def _check_times(engine: Engine, ctx: Context, parameters: Parameters, step: str) -> None:
+    """Raises `Invalid`, 422, for what took place in the future, or ends before it begins."""
+    instants = Instants(engine.where.zone)
+    time, end = (_range(instants, parameters, name) for name in ("time", "end"))
+    latest = instants.of_text(instant_text(ctx.now() + _SKEW))[0]
+    if time and step in _TIMED and time[0] > latest:
+        text = f"time={parameters.text('time')} is in the future; {step} tells what took place"
+        raise invalid(text)
+    if time and end and end[1] <= time[0]:
+        text = f"end={parameters.text('end')} is before time={parameters.text('time')}"
+        raise invalid(text)
+
+
+def _range(instants: Instants, parameters: Parameters, name: str) -> tuple[int, int] | None:
+    text = parameters.text(name)
+    try:
+        return instants.of_text(text) if text else None
+    except ValueError as error:
+        raise invalid(f"{name}={text!r}: {error}") from None
 
 
 async def _hold(

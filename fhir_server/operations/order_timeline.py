@@ -1,6 +1,6 @@
 """$timeline on an order: what happened to it, oldest first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
@@ -17,7 +17,15 @@ from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
 from fhir_server.workflow.orders import order_type
 from fhir_server.workflow.refusals import no_order
-from fhir_server.workflow.timeline import CHARGING, REFERRING, Event, Resource, causes, events
+from fhir_server.workflow.timeline import (
+    CHARGING,
+    INVOICING,
+    REFERRING,
+    Event,
+    Resource,
+    causes,
+    events,
+)
 
 
 async def timeline(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
@@ -49,13 +57,20 @@ async def _found(
 ) -> list[Resource]:
     """What refers to an order: directly, by a charge, or as the cause of a step."""
     found = await referring(engine, ctx, connection, [reference], REFERRING)
-    charges = [f"ChargeItem/{each['id']}" for each in found if each["resourceType"] == "ChargeItem"]
-    if charges:
-        found += await referring(engine, ctx, connection, charges, CHARGING)
+    for types, parameters in ((("ImagingStudy", "DiagnosticReport"), CHARGING),
+                              (("ChargeItem",), INVOICING)):  # fmt: skip
+        if named := _named(found, types):
+            found += await referring(engine, ctx, connection, named, parameters)
     if messages := causes(found):
         found += (await referred(engine, ctx, connection, messages)).values()
     unique = {(each["resourceType"], each["id"]): each for each in found}
     return list(unique.values())
+
+
+def _named(found: Iterable[Resource], types: Sequence[str]) -> list[str]:
+    return [
+        f"{each['resourceType']}/{each['id']}" for each in found if each["resourceType"] in types
+    ]
 
 
 def _parts(event: Event) -> Iterable[output.Part]:

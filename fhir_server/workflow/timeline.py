@@ -13,10 +13,11 @@ Resource = dict[str, Any]
 # What is looked for: search parameters by which it refers to the order.
 REFERRING = (
     ("Provenance", "target"), ("ImagingStudy", "basedon"), ("DiagnosticReport", "based-on"),
-    ("Communication", "based-on"), ("MessageHeader", "focus"), ("ChargeItem", "service"),
+    ("Communication", "based-on"), ("MessageHeader", "focus"), ("ChargeItem", "order"),
 )  # fmt: skip
-# What refers to a charge for the order.
-CHARGING = (("Invoice", "charge-item"),)
+# What refers to studies and reports of the order, and what to charges for all of these.
+CHARGING = (("ChargeItem", "service"),)
+INVOICING = (("Invoice", "charge-item"),)
 
 KINDS = MappingProxyType({
     "Provenance": "step", "ImagingStudy": "study", "DiagnosticReport": "report",

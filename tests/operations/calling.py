@@ -52,6 +52,8 @@ def _check_parts(parts: Sequence[Json], out: Sequence[OperationParameter]) -> No
         definition = known[part["name"]]
         if definition.type is None:
             _check_parts(part["part"], definition.parts)
+        elif definition.type in definitions().resource_types:
+            assert part["resource"]["resourceType"] == definition.type
         elif definition.type != "Element":
             assert f"value{definition.type[0].upper()}{definition.type[1:]}" in part, part
     for item in out:
