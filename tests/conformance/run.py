@@ -22,6 +22,7 @@ from tests.conformance import (
     score,
     search_index,
     searches,
+    structure_oracle,
     synthea,
     testscripts,
     xml_examples,
@@ -54,8 +55,8 @@ def scores(suites: Path) -> list[score.Score]:
                 found += _timed(
                     "official examples", lambda: examples.run(base_url, lenient, package)
                 )
-            found += _timed("searches", lambda: searches.run(base_url, package, since))
-            found += _timed("patches", lambda: patches.run(base_url, suites))
+                found += _timed("searches", lambda: searches.run(base_url, package, since))
+                found += _timed("patches", lambda: patches.run(base_url, lenient, suites))
         # An empty one, since scripts count what they find.
         empty = ["--data-dir", str(workplace / "empty")]
         with running_server(workplace, *empty) as server, _lenient(workplace) as lenient:
@@ -66,6 +67,7 @@ def scores(suites: Path) -> list[score.Score]:
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))
         found += _timed("invariants", lambda: invariants.run(package))
         found += _timed("search index", lambda: search_index.run(package))
+        found += _timed("structure", lambda: structure_oracle.run(package))
         found += _timed("profiles", lambda: profiles.run(package, suites))
         return found
 
