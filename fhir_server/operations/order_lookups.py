@@ -1,5 +1,6 @@
 """Reading what steps of orders need to know of: what they name, and what refers to something."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from fhir_server.fhir_json import decode
 from fhir_server.interactions.engine import Engine
 from fhir_server.search.keys import hash64_uncached
 from fhir_server.search.lookups import START, Row, Wanted, find
+from fhir_server.spec import Definitions
+from fhir_server.spec.operations import OWN_BASE
 from fhir_server.storage.store import Connection
 from fhir_server.workflow import orders
 from fhir_server.workflow.actors import Actor, is_active, roles_of, unnamed
@@ -71,17 +74,35 @@ def check_there(
     given: Iterable[tuple[str, str]],
     found: Mapping[tuple[str, str], Resource],
 ) -> None:
-    """Raises `Invalid`, 422, for what is named by a parameter and is not here or not in use.
+    """Raises `Invalid`, 422, for what a parameter names and is not here, not in use or not meant.
 
     given: names of parameters, and references.
     """
     for name, reference in given:
         identity = own(engine, ctx, reference)
+        expected = _targets(engine.definitions, name)
+        if expected and identity is not None and identity[0] not in expected:
+            text = f"{name}: expected a reference to a {' or '.join(expected)}"
+            raise invalid(f"{text}, found {reference!r}")
         resource = found.get(identity) if identity else None
         if resource is None:
             raise invalid(f"{name}: there is no {reference!r} here", code="not-found")
         if not is_active(resource):
             raise invalid(f"{name}: {reference} is not active", code="business-rule")
+
+
+@functools.cache
+def _targets(definitions: Definitions, name: str) -> tuple[str, ...]:
+    """The types that a parameter of our operations on orders may refer to; empty for any."""
+    found = {
+        target
+        for operation in definitions.operations
+        if operation.url.startswith(OWN_BASE)
+        for parameter in operation.parameters
+        if parameter.name == name
+        for target in parameter.targets
+    }
+    return () if "Resource" in found else tuple(sorted(found))
 
 
 async def actor_of(

@@ -47,9 +47,8 @@ async def _specimen(work: Work) -> None:
 async def _link(work: Work, reference: str) -> None:
     """Use a specimen that is here. Raises `Invalid`, 422, for another patient's."""
     identity = own(work.engine, work.ctx, reference)
-    specimen = work.found[identity] if identity else {}
-    if identity is None or identity[0] != "Specimen":
-        raise invalid(f"specimen: expected a Specimen, found {reference!r}")
+    assert identity is not None, "looked up before"
+    specimen = work.found[identity]
     whose = specimen.get("subject", {}).get("reference")
     patient = work.order.request["subject"].get("reference")
     if (
