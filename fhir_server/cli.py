@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from fhir_server import __version__
 from fhir_server.conformance import command as test_command
+from fhir_server.demo import command as demo_command
 from fhir_server.load import command as load_command
 from fhir_server.package_command import command as package_command
 from fhir_server.settings import Settings
@@ -28,6 +29,8 @@ def parser() -> argparse.ArgumentParser:
     _add_settings(migrate, {"data_dir", "database_url"})
     load = commands.add_parser("load", help="load resources into a running server")
     load_command.add_arguments(load)
+    demo = commands.add_parser("demo", help="put a small hospital into a running server")
+    demo_command.add_arguments(demo)
     package = commands.add_parser("package", help="implementation guides of a running server")
     package_command.add_arguments(package)
     validate = commands.add_parser("validate", help="validate files, without a server")
@@ -74,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     match parsed.command:
         case "load":
             return load_command.run(parsed)
+        case "demo":
+            return demo_command.run(parsed)
         case "test":
             return test_command.run(parsed)
         case "package":

@@ -165,6 +165,7 @@ FHIR R4 server ready at {root}{FHIR_PATH} (data in {place})
   Put in a patient:      curl -H 'Content-Type: application/fhir+json' {root}{FHIR_PATH}/Patient \\
                            -d '{{"resourceType": "Patient", "name": [{{"family": "Chalmers"}}]}}'
   Find it:               curl '{root}{FHIR_PATH}/Patient?name=chal&_pretty=true'
+  See a small hospital:  .venv/bin/fhir-server demo --base-url {root}{FHIR_PATH}
   Load a folder:         .venv/bin/fhir-server load FOLDER --base-url {root}{FHIR_PATH}
   Stop:                  Ctrl-C
 

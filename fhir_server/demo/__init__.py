@@ -1,0 +1,1 @@
+"""The client behind `fhir-server demo`: a small hospital, made through the public interface."""
