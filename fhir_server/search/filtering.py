@@ -1,6 +1,5 @@
 """What `_filter` asks, as a condition (R4 search_filter.html)."""
 
-import re
 from collections.abc import Callable
 
 from fhir_server.search import filter as syntax
@@ -19,9 +18,8 @@ from fhir_server.search.conditions import (
     split_bar,
 )
 from fhir_server.search.filter import NAMESPACES, OPERATORS, Comparison, Junction, Operator, Step
-from fhir_server.search.normalize import normalize
 from fhir_server.search.parameters import SearchParameter
-from fhir_server.search.predicates import predicate
+from fhir_server.search.predicates import containing, folded, predicate, stringed
 
 # Finds the condition of a value under a parameter.
 _Make = Callable[[SearchParameter, str, Circumstances], Condition]
@@ -120,16 +118,22 @@ def _prefixed(operator: Operator) -> _Make:
     return make
 
 
-def _text(sql: str, pattern: str = "{}") -> _Make:
-    """A comparison of the folded text; `pattern` is for `like`."""
+def _text(sql: str) -> _Make:
+    """A comparison of the folded text."""
 
     def make(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
-        folded = normalize(value)
-        if not folded:
-            raise PredicateError("nothing to compare: expected at least one letter or digit")
-        if pattern != "{}":
-            folded = pattern.format(re.sub(r"([\\%_])", r"\\\1", folded))
-        return ordered("string_value", parameter.hash, f"v.value {sql} %s", (folded,))
+        return ordered("string_value", parameter.hash, f"v.value {sql} %s", (folded(value),))
+
+    return make
+
+
+def _starts(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
+    return stringed(parameter.hash, value)
+
+
+def _part(pattern: str) -> _Make:
+    def make(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
+        return containing(parameter, value, pattern)
 
     return make
 
@@ -191,9 +195,9 @@ _MAKERS: dict[tuple[Operator, str], _Make] = {
     (Operator.LT, "string"): _text("<"),
     (Operator.GE, "string"): _text(">="),
     (Operator.LE, "string"): _text("<="),
-    (Operator.CO, "string"): _text("like", "%{}%"),
-    (Operator.SW, "string"): _text("like", "{}%"),
-    (Operator.EW, "string"): _text("like", "%{}"),
+    (Operator.CO, "string"): _part("%{}%"),
+    (Operator.SW, "string"): _starts,
+    (Operator.EW, "string"): _part("%{}"),
     (Operator.CO, "date"): _dates("v.low <= %s and v.high >= %s", "lh"),
     (Operator.PO, "date"): _dates("v.low < %s and v.high > %s", "hl"),
     (Operator.CO, "number"): _number_includes,

@@ -158,6 +158,12 @@ def uri_prefixes(uri: str) -> tuple[str, ...]:
 WITHIN = "within"
 
 
+# Strings (R4 search.html#string). A text too long for one row has its beginning there, and all of
+# it under this form of the parameter, in parts that overlap.
+
+LONGER = "longer"
+
+
 # Units (R4 search.html#quantity). A stored quantity has one row, with the hash of its unit; the
 # vocabulary lists the units under `UNITS`, and a query looks there for those it can be asked in.
 

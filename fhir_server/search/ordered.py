@@ -11,7 +11,7 @@ from typing import Any
 from fhir_server.search import keys
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.keys import hash64_uncached
-from fhir_server.search.normalize import normalize_for_index
+from fhir_server.search.normalize import cut, normalize, normalize_for_index, windows
 from fhir_server.search.sites import Emit, Maker, Site
 from fhir_server.search.values import (
     DateRange,
@@ -63,15 +63,19 @@ _STRINGS: dict[str, Read] = {
 def _string(read: Read) -> Maker:
     def make(site: Site) -> Emit:
         parameters = tuple(zip(site.hashes(), site.hashes("exact"), strict=True))
+        longer = site.hashes(keys.LONGER)
 
         def emit(value: Any, entries: IndexEntries) -> None:
             for text in read(value):
-                normalised = normalize_for_index(text)
+                normalised = normalize(text)
+                first = cut(normalised)
                 exact = hash64_uncached(text)
                 for parameter, exact_parameter in parameters:
                     entries.keys.append(exact_parameter ^ exact)
-                    if normalised:
-                        entries.strings.append((parameter, normalised))
+                    if first:
+                        entries.strings.append((parameter, first))
+                for part in windows(normalised):
+                    entries.strings += [(parameter, part) for parameter in longer]
 
         return emit
 

@@ -136,7 +136,7 @@ def _display(parameter: SearchParameter, values: Sequence[str]) -> Condition:
     name = keys.parameter_name(parameter.resource_type, parameter.code, keys.TEXT)
     found = []
     for value in values:
-        sql, bound = _begins(_folded(unescape(value)), "value")
+        sql, bound = _begins(folded(unescape(value)), "value")
         found.append(Spoken(keys.hash64(name), sql, bound))
     return any_of(found)
 
@@ -225,31 +225,38 @@ def _string(
     plain = [unescape(value) for value in values]
     if modifier == "exact":
         return _keys(parameter, "exact", plain)
+    if modifier == "contains":
+        return any_of(containing(parameter, value, "%{}%") for value in plain)
+    return any_of(stringed(parameter.hash, value) for value in plain)
+
+
+def containing(parameter: SearchParameter, text: str, pattern: str) -> Condition:
+    """The condition on strings that have a text where a pattern for `like` says."""
+    like = pattern.format(re.sub(r"([\\%_])", r"\\\1", folded(text)))
+    name = keys.parameter_name(parameter.resource_type, parameter.code, keys.LONGER)
     return any_of(
-        stringed(parameter.hash, value, contains=modifier == "contains") for value in plain
+        ordered("string_value", hash_, "v.value like %s", (like,))
+        for hash_ in (parameter.hash, keys.hash64(name))
     )
 
 
-def stringed(parameter: int, text: str, *, contains: bool = False) -> Condition:
+def stringed(parameter: int, text: str) -> Condition:
     """The condition on the strings that stand under the hash of a parameter."""
-    folded = _folded(text)
-    if contains:
-        pattern = re.sub(r"([\\%_])", r"\\\1", folded)
-        return ordered("string_value", parameter, "v.value like %s", (f"%{pattern}%",))
-    return ordered("string_value", parameter, *_begins(folded, "v.value"))
+    return ordered("string_value", parameter, *_begins(folded(text), "v.value"))
 
 
-def _folded(text: str) -> str:
-    folded = normalize(text)
-    if not folded:
+def folded(text: str) -> str:
+    """A text as strings are compared with it. Raises `PredicateError`."""
+    normalised = normalize(text)
+    if not normalised:
         raise PredicateError("nothing to compare: expected at least one letter or digit")
-    if len(folded) > INDEXED_LENGTH:
-        raise PredicateError(f"only the first {INDEXED_LENGTH} characters of a text are compared")
-    return folded
+    if len(normalised) > INDEXED_LENGTH:
+        raise PredicateError(f"{len(normalised)} characters; at most {INDEXED_LENGTH} are compared")
+    return normalised
 
 
-def _begins(folded: str, column: str) -> tuple[str, tuple[str, str]]:
-    return f"{column} >= %s and {column} < %s", (folded, folded + _LAST_CHARACTER)
+def _begins(text: str, column: str) -> tuple[str, tuple[str, str]]:
+    return f"{column} >= %s and {column} < %s", (text, text + _LAST_CHARACTER)
 
 
 _LAST_CHARACTER = "\U0010ffff"

@@ -155,11 +155,11 @@ def numbered_in(
         units_by_bounds.setdefault(bounds, []).append(unit)
     found: list[tuple[str, tuple[Any, ...]]] = []
     for bounds, same in units_by_bounds.items():
-        unit, value = "%s", str(same[0])
+        one_of, value = "%s", str(same[0])
         if len(same) > 1:
-            unit, value = "any(%s::bigint[])", array(same)
+            one_of, value = "any(%s::bigint[])", array(same)
         for text, ends in bound(_NUMBERS, bounds):
-            found.append((f"v.unit = {unit} and {text}", (value, *ends)))
+            found.append((f"v.unit = {one_of} and {text}", (value, *ends)))
     return Ordered("number_value", parameter, tuple(found), measured.prefix == "eq")
 
 

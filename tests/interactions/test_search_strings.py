@@ -9,6 +9,7 @@ from tests.interactions.searching import finds, patient, put_all
 pytestmark = pytest.mark.usefixtures("every_step")
 
 LONG = "long " * 70
+ENDLESS = " ".join(str(number) for number in range(1000, 1400))
 
 RESOURCES = (
     patient("a", name=[{"family": "Müller-Lüdenscheidt", "given": ["Änne", "Maria"]}]),
@@ -18,6 +19,7 @@ RESOURCES = (
     patient("e", name=[{"family": "[a-z]*.+", "given": ["李 小龙"]}, {"family": "' or 1=1 --"}]),
     patient("f", address=[{"line": ["1 Main St"], "city": "Berlin", "country": "DE"}]),
     patient("g", address=[{"city": "berlin-Mitte", "text": LONG}], name=[{"family": "(x"}]),
+    patient("h", name=[{"text": ENDLESS}]),
 )
 
 
@@ -57,6 +59,18 @@ STARTS = [
     ("Patient?name='; drop table resource; --", ""),
 ]
 CONTAINS = [
+    ("Patient?name:contains=1000 1001", "h"),
+    ("Patient?name:contains=1058 1059 1060 1061 1062", "h"),
+    ("Patient?name:contains=1399", "h"),
+    (f"Patient?name:contains={ENDLESS[1200:1500]}", "h"),
+    (f"Patient?name:contains={ENDLESS[-300:]}", "h"),
+    ("Patient?name:contains=1399 1000", ""),
+    ('Patient?_filter=name ew "1399"', "h"),
+    ('Patient?_filter=name ew "1059"', ""),
+    (f'Patient?_filter=name ew "{ENDLESS[:300][-9:]}"', ""),
+    ('Patient?_filter=name co "1200 1201"', "h"),
+    (f'Patient?_filter=name eq "{ENDLESS[:300].strip()}"', ""),
+    (f'Patient?_filter=name sw "{ENDLESS[:300].strip()}"', "h"),
     ("Patient?family:contains=LÜDEN", "a"),
     ("Patient?family:contains=muller", "a b"),
     ("Patient?name:contains=小龙", "e"),

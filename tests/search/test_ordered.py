@@ -54,7 +54,7 @@ def test_a_string_of_which_nothing_remains_is_found_exactly_only() -> None:
 def test_a_long_string_is_cut_in_the_index_and_found_exactly_in_full() -> None:
     text = "Ab" * 400
     organization = resource("Organization", name=text)
-    assert strings_of(organization, "name") == ["ab" * 150]
+    assert strings_of(organization, "name") == ["ab" * 150 + "\x1f"]
     assert keys_of(organization, "name:exact", text) == {text}
 
 
