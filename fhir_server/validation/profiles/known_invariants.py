@@ -24,17 +24,18 @@ def _dom_3(resource: Mapping[str, Any]) -> bool:
 
 
 def _refers_to(resource: Mapping[str, Any], texts: set[str]) -> bool:
-    """Whether every one of the texts is that of a Reference."""
-    waiting: list[Any] = [resource]
-    while waiting and texts:
-        value = waiting.pop()
+    """Whether every one of the texts is that of a Reference; those near the top are found first."""
+    ahead: list[Any] = [resource]
+    for value in ahead:
         if value.__class__ is dict:
             text = value.get("reference")
             if text.__class__ is str:
                 texts.discard(text)
-            waiting += [each for each in value.values() if each.__class__ in (dict, list)]
+                if not texts:
+                    break
+            ahead += [each for each in value.values() if each.__class__ in (dict, list)]
         elif value.__class__ is list:
-            waiting += value
+            ahead += value
     return not texts
 
 

@@ -85,6 +85,8 @@ WRONG = [
     (observation(subject={"reference": "http://elsewhere.example/Organization/a"}),
      "targetProfile"),
     (observation(contained=[{"resourceType": "Patient", "id": "p"}]), "dom-3"),
+    ({"resourceType": "Patient", "name": [{"given": ["A", "B"]}],
+      "contained": [{"resourceType": "Patient", "id": "p"}]}, "dom-3"),
     (observation(subject={"reference": "#p"}, contained=[
         {"resourceType": "Patient", "id": "p", "contact": [{"gender": "male"}]}]), "pat-1"),
     (observation(extension=[{"url": "http://example.org/x",
