@@ -15,7 +15,7 @@ from fhir_server.interactions.read import gone
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.rules import Change
 from fhir_server.interactions.update import check_preconditions
-from fhir_server.interactions.writing import instant_text
+from fhir_server.interactions.writing import check, instant_text
 from fhir_server.operations.order_lookups import actor_of, check_there, own, referred
 from fhir_server.operations.output import value
 from fhir_server.operations.parameters import Parameters
@@ -170,7 +170,7 @@ async def _begin(
     ctx = ctx.at_once()
     table, order = _order(held, order_id or parameters.id)
     _check_times(engine, ctx, parameters, step)
-    given = list(_references(parameters))
+    given = list(_references(engine, ctx, parameters))
     found = await referred(engine, ctx, connection, [reference for _, reference in given])
     named = [each for each in given if each[0] != "actor"]
     check_there(engine, ctx, named, found)
@@ -247,10 +247,13 @@ def _is_resource(given: Any) -> bool:
     return isinstance(given, dict) and "resourceType" in given
 
 
-def _references(parameters: Parameters) -> Iterator[tuple[str, str]]:
+def _references(engine: Engine, ctx: Context, parameters: Parameters) -> Iterator[tuple[str, str]]:
+    """The references among the inputs, made relative where they lead to this server."""
     for name, values in parameters.values.items():
         for each in values:
             if isinstance(each, dict) and "reference" in each and not _is_resource(each):
+                for base in (ctx.base_url, engine.where.base_url):
+                    each["reference"] = each["reference"].removeprefix(f"{base}/")
                 yield name, each["reference"]
 
 
@@ -276,6 +279,7 @@ async def _store(work: Work, advanced: Advanced) -> Mapping[Identity, Stored]:
     ]  # fmt: skip
     for change in work.changes:
         if change.new is not None:
+            check(work.engine, change.new, change.type)
             await conform(work.engine.within(work.connection), work.ctx, change.new)
     changes += [Change("Provenance", each["id"], None, each, "POST") for each in provenances]
     stored = await store_changes(work.engine, work.ctx, work.connection, changes)

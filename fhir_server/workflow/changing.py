@@ -7,9 +7,10 @@ from fhir_server.fhir_json import encode_sorted
 from fhir_server.outcome import Conflict, Invalid, Issue
 from fhir_server.workflow.canonicals import WORKFLOW_ERROR
 from fhir_server.workflow.checks import Surroundings
+from fhir_server.workflow.effects import facts
 from fhir_server.workflow.numbers import NumberKind
 from fhir_server.workflow.orders import Resource, order_types
-from fhir_server.workflow.recording import state_of
+from fhir_server.workflow.recording import notes, state_of
 from fhir_server.workflow.refusals import no_transition
 from fhir_server.workflow.states import State
 
@@ -116,6 +117,9 @@ def check_task(before: Resource, after: Resource) -> None:
         if encode_sorted(before.get(name)) != encode_sorted(after.get(name)):
             hint = f"steps of the order do that, such as {reference}/$cancel"
             raise no_transition(reference, state, f"another {name} of its Task", hint)
+    for what, told in (("notes of steps", notes), ("facts", facts)):
+        if told(before) != told(after):
+            raise no_transition(reference, state, f"a change of the {what} of its Task")
 
 
 def foreign_task(order_id: str) -> Conflict:

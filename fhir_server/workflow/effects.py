@@ -111,6 +111,12 @@ def fact(task: Resource, code: str) -> Any:
     return next((value for name, value in found.items() if name.startswith("value")), None)
 
 
+def facts(task: Resource) -> list[Resource]:
+    """All outputs that steps have put on a Task."""
+    coded = ((each, each["type"].get("coding", ())) for each in task.get("output", ()))
+    return [each for each, codings in coded if any(c.get("system") == ORDER_FACT for c in codings)]
+
+
 def _is(output: Resource, code: str) -> bool:
     codings = output["type"].get("coding", ())
     return any((each.get("system"), each.get("code")) == (ORDER_FACT, code) for each in codings)

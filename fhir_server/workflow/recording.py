@@ -41,28 +41,31 @@ def digest(inputs: Mapping[str, Any], who: Sequence[str]) -> str:
 
 def notes(task: Resource) -> dict[str, Note]:
     """What a Task tells of the steps done, by their names."""
-    found = {}
-    for extension in task.get("extension", ()):
-        if extension.get("url") == NOTE:
-            parts = {part["url"]: part for part in extension["extension"]}
-            note = Note(
-                parts["step"]["valueCode"],
-                parts["origin"]["valueCode"],
-                parts["at"]["valueInstant"],
-                parts["digest"]["valueString"],
-                parts["actor"]["valueReference"],
-            )
-            found[note.step] = note
-    return found
+    found = map(_note, task.get("extension", ()))
+    return {note.step: note for note in found if note is not None}
+
+
+def _note(extension: Resource) -> Note | None:
+    """The note that an extension is; None for what is none, or not as a step writes it."""
+    if extension.get("url") != NOTE:
+        return None
+    parts = {part["url"]: part for part in extension.get("extension", ())}
+    try:
+        return Note(
+            parts["step"]["valueCode"],
+            parts["origin"]["valueCode"],
+            parts["at"]["valueInstant"],
+            parts["digest"]["valueString"],
+            parts["actor"]["valueReference"],
+        )
+    except KeyError:
+        return None
 
 
 def noted(task: Resource, note: Note) -> Resource:
     """A Task that tells of a step; what it told of an earlier time is replaced."""
-    kept = [
-        each
-        for each in task.get("extension", ())
-        if each.get("url") != NOTE or each["extension"][0]["valueCode"] != note.step
-    ]
+    others = ((each, _note(each)) for each in task.get("extension", ()))
+    kept = [each for each, other in others if other is None or other.step != note.step]
     parts = [
         {"url": "step", "valueCode": note.step},
         {"url": "origin", "valueCode": note.origin},

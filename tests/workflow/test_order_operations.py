@@ -305,6 +305,31 @@ async def test_step_cannot_have_taken_place_in_the_future(client: httpx.AsyncCli
     assert "is in the future" in refusal_of(answer, 422)
 
 
+async def test_what_steps_note_on_a_task_stays(client: httpx.AsyncClient) -> None:
+    target = await ordered(client)
+    await step(client, target, "schedule", time=SOON)
+    await step(client, target, "hold", reason="Patient has a fever")
+    task = resource_of(await client.get(target.replace("ServiceRequest", "Task")))
+    bare = task | {"extension": [e for e in task["extension"] if "step-note" not in e["url"]]}
+    answer = await client.put(f"Task/{task['id']}", json=bare)
+    assert "notes of steps" in refusal_of(answer, 409)
+    more = task | {"description": "Two views", "extension": [*task["extension"], {"url": "urn:x",
+                   "valueString": "kept"}]}  # fmt: skip
+    resource_of(await client.put(f"Task/{task['id']}", json=more))
+    done = await step(client, target, "resume")
+    assert done["state"] == "scheduled"
+    assert done["task"]["description"] == "Two views"
+    assert "urn:x" in [each["url"] for each in done["task"]["extension"]]
+
+
+async def test_references_to_this_server_are_kept_relative(client: httpx.AsyncClient) -> None:
+    base = "http://test/fhir"
+    who = await practitioner(client, "technician")
+    target = await ordered(client, "laboratory")
+    done = await step(client, target, "collect-sample", actor=f"{base}/{who}")
+    assert done["specimen"]["collection"]["collector"] == {"reference": who}
+
+
 async def test_performer_who_is_not_active_is_refused(client: httpx.AsyncClient) -> None:
     gone = await practitioner(client, "technician", active=False)
     answer = await call(client, await ordered(client), "schedule", time=SOON, performer=gone)

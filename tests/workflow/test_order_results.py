@@ -282,6 +282,23 @@ async def test_results_of_a_merged_patient_go_to_the_record_that_took_over(
     assert done["observation"][0]["subject"] == {"reference": other}
 
 
+async def test_observation_that_breaks_an_invariant_is_refused(client: httpx.AsyncClient) -> None:
+    given = observation("718-7", 13) | {"dataAbsentReason": {"text": "clotted"}}
+    target = await performed(client, "laboratory")
+    answer = await call(client, target, "report", **texts(observation=given))
+    assert "obs-6" in refusal_of(answer, 400, "invariant")
+    assert await state_of(client, target) == "completed"
+
+
+async def test_if_match_of_an_amendment_is_of_the_report(client: httpx.AsyncClient) -> None:
+    done = await step(client, await performed(client), "report", **texts())
+    report = f"DiagnosticReport/{done['report']['id']}"
+    given = {"reason": "Typing error in it", "impression": "Something else"}
+    refusal_of(await call(client, report, "amend", **given, if_match='W/"5"'), 412)
+    answer = await call(client, report, "amend", **given, if_match='W/"1"')
+    assert answer.headers["etag"] == 'W/"2"'
+
+
 async def test_observation_of_another_patient_is_refused(client: httpx.AsyncClient) -> None:
     other = (await ward(client)).patient
     given = observation(HB, 13) | {"subject": {"reference": other}}
