@@ -42,7 +42,9 @@ class Runner:
                 tasks.create_task(self._take(name, kind, wake))
 
     async def _take(self, name: str, kind: Kind, wake: Wake) -> None:
-        while True:
+        task = asyncio.current_task()
+        # The pool of connections can lose a cancellation that comes with a connection.
+        while task is None or not task.cancelling():
             try:
                 found = [await self._next(tenant, name, kind) for tenant in self._tenants]
             except (Refusal, psycopg.Error, OSError):

@@ -17,9 +17,15 @@ async def running(*loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await _end(set(tasks))
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: one that gets a result that moment may miss it."""
+    while tasks:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, tasks = await asyncio.wait(tasks, timeout=_PAUSE_SECONDS)
 
 
 async def _kept_up(loop: Callable[[], Awaitable[None]]) -> None:

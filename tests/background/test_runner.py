@@ -228,3 +228,22 @@ async def test_a_task_that_fails_begins_again() -> None:
             while begun < 2:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.02)
     assert begun == 2
+
+
+async def test_a_loop_that_misses_its_cancellation_ends_nevertheless() -> None:
+    missed = 0
+
+    async def loop() -> None:
+        nonlocal missed
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            missed += 1
+            if missed > 1:
+                raise
+        await asyncio.sleep(60)
+
+    async with asyncio.timeout(20):
+        async with running(loop):
+            await asyncio.sleep(0)
+    assert missed == 1
