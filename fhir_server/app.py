@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from fhir_server.background.runner import Runner
 from fhir_server.background.tasks import running
 from fhir_server.background.work import Kind
-from fhir_server.http.fhir import HttpSettings
+from fhir_server.conformance.in_process import InProcess
+from fhir_server.http.fhir import FhirApplication, HttpSettings
 from fhir_server.http.pages import Application, Life
 from fhir_server.indexing.changes import REINDEX
 from fhir_server.indexing.indexes import Indexes
@@ -21,6 +22,8 @@ from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
 from fhir_server.operations.registry import operation_routes
+from fhir_server.operations.script_run import SCRIPT_RUN
+from fhir_server.operations.script_runs import ScriptRuns
 from fhir_server.packaged import folder
 from fhir_server.provisioning.files import read_provided, structure_definitions
 from fhir_server.provisioning.provision import Provisioning
@@ -85,6 +88,8 @@ def build(
             settings.page_size,
             settings.max_page_size,
             settings.max_included_resources,
+            tuple((settings.test_hosts or "").split()),
+            settings.test_timeout,
         ),
         router=Router((*INTERACTIONS, *operation_routes(facts)), facts.resource_types),
         terminology=terminology,
@@ -141,7 +146,10 @@ def _life(
     """What runs beside the requests: the pool, and the tasks that keep index and definitions."""
     listener = Listener(database_url)
     keeper = Keeper(store, listener, engine.indexes, TENANTS)
-    kinds = {REINDEX: Kind(Reindexing(engine.indexes), alone=True)}
+    kinds = {
+        REINDEX: Kind(Reindexing(engine.indexes), alone=True),
+        SCRIPT_RUN: ScriptRuns(engine, partial(_in_process, engine)).kind,
+    }
     runner = Runner(store, listener, TENANTS, kinds)
 
     @asynccontextmanager
@@ -156,6 +164,12 @@ def _life(
             await store.close()
 
     return life
+
+
+def _in_process(engine: Engine, base_url: str) -> InProcess:
+    """How a run of a TestScript reaches this server itself."""
+    http = HttpSettings(path=FHIR_PATH, base_url=base_url)
+    return InProcess(FhirApplication(engine, http), base_url, FHIR_PATH)
 
 
 def create() -> Application:

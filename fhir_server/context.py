@@ -33,6 +33,7 @@ class Context:
     roles: what the principal may act as.
     request_id: names the request in logs and answers.
     base_url: the FHIR base URL as the client sees it, without a slash at the end.
+    test_run: whether a TestScript asks that is being carried out.
     clock, new_id: injected, so that tests compare literals.
     """
 
@@ -41,6 +42,7 @@ class Context:
     roles: frozenset[str] = ROLES
     request_id: str = ""
     base_url: str = "http://localhost:8080/fhir"
+    test_run: bool = False
     clock: Callable[[], datetime] = field(default=system_clock)
     new_id: Callable[[], str] = field(default=random_id)
 

@@ -126,6 +126,14 @@ class Settings(BaseSettings):
     statement_timeout: float = Field(
         60.0, gt=0, description="Seconds after which PostgreSQL ends a statement."
     )
+    test_hosts: str | None = Field(
+        None,
+        description="Other servers that `TestScript/[id]/$run` may test, apart by spaces, such as "
+        "`fhir.example.org 10.0.0.5:8080`. Unset, this server only.",
+    )
+    test_timeout: float = Field(
+        600.0, gt=0, description="Seconds after which `TestScript/[id]/$run` is stopped."
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: str = Field("json", description="json, one object a line, or text.")
     access_log: bool = Field(

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
@@ -28,6 +29,8 @@ class Client:
 
     token: sent as `Authorization: Bearer` to the hosts of base URLs only.
     allowed_hosts: further `host` or `host:port`, as scripts may lead there by absolute URLs.
+    allow: how a person lets a further host in, for messages.
+    headers: sent with every request, whatever a script says; their names in lower case.
     seconds: after which an answer is no longer awaited. most_bytes: of a body.
     Redirects are not followed: they are what the server answered.
     """
@@ -38,12 +41,16 @@ class Client:
         *,
         token: str | None = None,
         allowed_hosts: tuple[str, ...] = (),
+        allow: str = "--allow-host",
+        headers: Mapping[str, str] | None = None,
         seconds: float = 30.0,
         most_bytes: int = 32 * MEBIBYTE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._own = {urlsplit(url).netloc for url in base_urls}
         self._allowed = self._own | set(allowed_hosts)
+        self._allow = allow
+        self._headers = headers or {}
         self._token = token
         self._seconds = seconds
         self._most_bytes = most_bytes
@@ -91,8 +98,9 @@ class Client:
         except ValueError as error:
             raise NoAnswer(f"{request.url!r} is no URL: {error}") from None
         if host not in self._allowed:
-            raise NoAnswer(f"{host} is not the server under test; --allow-host {host} lets it in")
-        headers = list(request.headers)
+            raise NoAnswer(f"{host} is not the server under test; {self._allow} {host} lets it in")
+        headers = [each for each in request.headers if each[0].lower() not in self._headers]
+        headers += self._headers.items()
         if any(_CONTROL.search(field + value) for field, value in headers):
             raise NoAnswer("a header has a control character, so it was not sent")
         own = host in self._own

@@ -1,7 +1,7 @@
 """Where the resources of a script's fixtures come from (R4 TestScript.fixture)."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,22 @@ def load(fixture: Fixture, script: Script, examples: Path | None = None) -> Cont
         if reference[1:] not in script.contained:
             raise MissingFixture(f"{what}: nothing is contained with the id '{reference[1:]}'")
         return Held(what, script.contained[reference[1:]])
+    if reference in script.stored:
+        return Held(what, script.stored[reference])
+    if script.root is None:
+        raise MissingFixture(
+            f"{what}: {reference} is not stored here; expected a resource, '#id' of a contained"
+            " one, or a reference such as Patient/example to one that this server has"
+        )
     if "://" in reference or reference.startswith("urn:"):
         raise MissingFixture(f"{what}: {reference} is not fetched; expected a file or '#id'")
-    return _from_file(what, reference, script, examples)
+    return _from_file(what, reference, script, script.root, examples)
 
 
-def _from_file(what: str, reference: str, script: Script, examples: Path | None) -> Content:
-    for candidate, root in _candidates(reference, script, examples):
+def _from_file(
+    what: str, reference: str, script: Script, top: Path, examples: Path | None
+) -> Content:
+    for candidate, root in _candidates(reference, script, top, examples):
         try:
             path = candidate.resolve()
             if not path.is_relative_to(root.resolve()) or not path.is_file():
@@ -59,25 +68,25 @@ def _from_file(what: str, reference: str, script: Script, examples: Path | None)
             raise MissingFixture(f"{what}: {candidate} cannot be read: {error}") from None
     raise MissingFixture(
         f"{what}: there is no file {reference} (or with .json or .xml) beside"
-        f" {script.path.name} or anywhere it may be: {script.root}"
+        f" {script.path.name} or anywhere it may be: {top}"
     )
 
 
 def _candidates(
-    reference: str, script: Script, examples: Path | None
+    reference: str, script: Script, top: Path, examples: Path | None
 ) -> Iterator[tuple[Path, Path]]:
     """Paths to try, each with the folder that it must be in."""
     dashed = reference.replace("/", "-")
     for ending in _ENDINGS:
-        yield script.path.parent / (reference + ending), script.root
-        yield script.root / (reference + ending), script.root
+        yield script.path.parent / (reference + ending), top
+        yield top / (reference + ending), top
         if reference.count("/") == 1:
-            yield script.path.parent / (dashed + ending), script.root
+            yield script.path.parent / (dashed + ending), top
             if examples is not None:
                 yield examples / (dashed + ending), examples
 
 
-@cache
+@lru_cache(maxsize=512)
 def _example(type_: str, examples: Path | None, what: str) -> dict[str, Any]:
     """The plainest valid example of a type, or else the smallest resource that R4 allows."""
     for path in sorted(examples.glob(f"{type_}-*.json"), key=_plain_first) if examples else ():

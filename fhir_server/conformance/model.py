@@ -131,12 +131,14 @@ class Variable:
 class Script:
     """A TestScript that was read without objection.
 
-    path: its file. root: the folder above which no fixture is looked for.
+    path: its file. root: the folder above which no fixture is looked for; None for a script that
+        may read no files.
+    stored: resources that its server holds, by references such as `Patient/p`.
     reference: its URL, or `TestScript/[id]`, if it has one.
     """
 
     path: Path
-    root: Path
+    root: Path | None
     name: str
     title: str
     reference: str
@@ -148,6 +150,7 @@ class Script:
     variables: Mapping[str, Variable] = field(default_factory=dict)
     destinations: frozenset[int] = frozenset()
     contained: Mapping[str, Any] = field(default_factory=dict)
+    stored: Mapping[str, Any] = field(default_factory=dict)
     versions: tuple[str, ...] = ()
     capability: str | None = None
 
@@ -157,6 +160,8 @@ class Script:
         return label(self.path, self.root)
 
 
-def label(path: Path, root: Path) -> str:
+def label(path: Path, root: Path | None) -> str:
     """The path of a script below the folder that was asked for."""
+    if root is None:
+        return path.as_posix()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

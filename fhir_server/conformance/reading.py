@@ -58,8 +58,11 @@ def decoded(data: bytes) -> Any:
         raise Unreadable(str(error)) from None
 
 
-def script(resource: Any, path: Path, root: Path) -> Script:
-    """A decoded TestScript as it is carried out. Raises Unreadable."""
+def script(resource: Any, path: Path, root: Path | None) -> Script:
+    """A decoded TestScript as it is carried out; without a root, it reads no files.
+
+    Raises Unreadable.
+    """
     name = resource.get("resourceType") if isinstance(resource, dict) else None
     if name != "TestScript":
         raise Unreadable(f"expected a TestScript, found {name or 'no resource'}")
@@ -150,7 +153,7 @@ def _actions(resource: Json) -> Iterator[Json]:
             yield from _objects(section.get("action"))
 
 
-def _script(resource: Json, path: Path, root: Path) -> Script:
+def _script(resource: Json, path: Path, root: Path | None) -> Script:
     variables = [_variable(each) for each in resource.get("variable", ())]
     id_ = f"TestScript/{resource['id']}" if "id" in resource else ""
     made = Script(

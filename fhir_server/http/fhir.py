@@ -28,6 +28,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import http_date
 from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.routing import InteractionDefinition
+from fhir_server.operations.script_run import HEADER
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
 from fhir_server.patch import parse_patch
 from fhir_server.xml import decode_xml
@@ -179,7 +180,8 @@ class _Exchange:
         if base_url is None:
             host = self._headers.get("host", "localhost")
             base_url = f"{self._scope.get('scheme', 'http')}://{host}{self._settings.path}"
-        return Context(request_id=self.request_id, base_url=base_url)
+        test_run = HEADER in self._headers
+        return Context(request_id=self.request_id, base_url=base_url, test_run=test_run)
 
     def _read_headers(self, request: Request) -> None:
         headers = self._headers

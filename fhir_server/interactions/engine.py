@@ -28,12 +28,16 @@ class Limits:
     bundle_entries: entries of a batch or transaction.
     page, largest_page: resources of a page by default, and at most.
     included: resources that a page includes beside its matches, at most.
+    test_hosts: `host` or `host:port` of other servers that TestScripts may test from here.
+    test_seconds: after which a run of a TestScript is stopped.
     """
 
     bundle_entries: int = 5000
     page: int = 20
     largest_page: int = 1000
     included: int = 1000
+    test_hosts: tuple[str, ...] = ()
+    test_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ class Prefer:
 
     returns: `minimal`, `representation`, `OperationOutcome`, or None when nothing was said.
     handling: `strict` refuses unknown search parameters, `lenient` ignores them.
+    respond_async: an answer at once is better than one with everything (R4 async.html).
     """
 
     returns: str | None = None
     handling: str = "strict"
+    respond_async: bool = False
 
     @classmethod
     def parse(cls, header: str | None) -> "Prefer":
@@ -39,6 +41,7 @@ class Prefer:
         return cls(
             returns if returns in RETURN_PREFERENCES else None,
             handling if handling in HANDLING_PREFERENCES else "strict",
+            "respond-async" in wishes,
         )
 
 

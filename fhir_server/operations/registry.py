@@ -15,6 +15,7 @@ from fhir_server.operations.order_report import ACKNOWLEDGE, AMEND, REPORT_ON_OR
 from fhir_server.operations.order_sample import COLLECT_SAMPLE
 from fhir_server.operations.order_timeline import TIMELINE
 from fhir_server.operations.process_message import PROCESS_MESSAGE
+from fhir_server.operations.run_test_script import RUN_TEST_SCRIPT
 from fhir_server.operations.subsumes import SUBSUMES
 from fhir_server.operations.translate import TRANSLATE
 from fhir_server.operations.validate import VALIDATE
@@ -37,6 +38,7 @@ OPERATIONS: tuple[Operation, ...] = (
     PATIENT_EVERYTHING,
     *ORDER_MOVES,
     PROCESS_MESSAGE,
+    RUN_TEST_SCRIPT,
     REPORT_ON_ORDER,
     SUBSUMES,
     TIMELINE,
