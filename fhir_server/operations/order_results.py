@@ -55,7 +55,7 @@ async def store_results(work: Work, results: Given) -> None:
     old = await _stored(work, work.noted(REPORT))
     earlier = decode(old.content or b"") if old is not None else None
     observations = await _observations(work, about, results, earlier)
-    results = replace(results, studies=results.studies or await _studies(work))
+    results = replace(results, studies=results.studies or await _studies(work, earlier))
     check_given(
         replace(results, observations=[new for new, _ in observations if new is not None]),
         work.order.request,
@@ -145,11 +145,13 @@ async def _earlier(work: Work, report: Resource | None) -> list[Resource]:
     ]
 
 
-async def _studies(work: Work) -> list[Resource]:
-    """The studies that are based on the order."""
+async def _studies(work: Work, earlier: Resource | None) -> list[Resource]:
+    """The studies that the report names already, and those that are based on the order."""
     by = [("ImagingStudy", "basedon")]
     found = await referring(work.engine, work.ctx, work.connection, [work.order.reference], by)
-    return [{"reference": f"ImagingStudy/{each['id']}"} for each in found]
+    known = list((earlier or {}).get("imagingStudy", ()))
+    based = [{"reference": f"ImagingStudy/{each['id']}"} for each in found]
+    return [*known, *(each for each in based if each not in known)]
 
 
 async def _flag(

@@ -103,9 +103,11 @@ async def ordered(
     return await reference(client, order(at or await ward(client), type_, **more))
 
 
-async def performed(client: httpx.AsyncClient, type_: str = "imaging", **more: Any) -> str:
+async def performed(
+    client: httpx.AsyncClient, type_: str = "imaging", at: Ward | None = None, **more: Any
+) -> str:
     """An order that is carried out and waits for its report."""
-    found = await ordered(client, type_, **more)
+    found = await ordered(client, type_, at, **more)
     first = "collect-sample" if type_ == "laboratory" else "schedule"
     await step(client, found, first, **({"time": SOON} if first == "schedule" else {}))
     await step(client, found, "start")

@@ -152,10 +152,14 @@ async def test_critical_result_waits_for_somebody_to_acknowledge_it(
     assert flag["subject"] == done["order"]["subject"]
     assert [each["valueReference"] for each in flag["extension"]] == [{"reference": report}]
     doctor = await practitioner(client, "doctor")
-    seen = await step(client, report, "acknowledge", actor=doctor)
+    seen = await step(client, report, "acknowledge", actor=doctor, reason="Transfusion ordered")
     assert (seen["flag"]["id"], seen["flag"]["status"]) == (flag["id"], "inactive")
     assert set(seen["flag"]["period"]) == {"start", "end"}
-    again = await call(client, report, "acknowledge", actor=doctor)
+    history = seen["order"]["relevantHistory"]
+    provenance = resource_of(await client.get(history[-1]["reference"]))
+    assert provenance["reason"] == [{"text": "Transfusion ordered"}]
+    assert f"Flag/{flag['id']}" in [each["reference"] for each in provenance["target"]]
+    again = await call(client, report, "acknowledge", actor=doctor, reason="Transfusion ordered")
     assert again.status_code == 200
     late = await call(client, report, "acknowledge", actor=await practitioner(client, "nurse"))
     assert f"; {doctor} did at" in refusal_of(late, 409)
@@ -249,6 +253,35 @@ async def test_only_a_final_report_is_amended(client: httpx.AsyncClient) -> None
         client, report, "amend", reason="Typing error in it", impression="Something else"
     )
     assert codes(resource_of(answer, 409)) == ["INVALID_STATUS_TRANSITION"]
+
+
+async def test_ord_6_interpreter_studies_and_other_forms_are_kept(
+    client: httpx.AsyncClient,
+) -> None:
+    at = await ward(client)
+    target = await performed(client, at=at)
+    study = {"resourceType": "ImagingStudy", "status": "available",
+             "subject": {"reference": at.patient}}  # fmt: skip
+    elsewhere = await reference(client, study)
+    who = [await practitioner(client, "radiologist") for _ in range(2)]
+    form = {"contentType": "application/pdf", "url": "http://example.org/report.pdf"}
+    done = await step(
+        client, target, "report",
+        **texts(interpreter=who, imagingStudy=elsewhere, presentedForm=form),
+    )  # fmt: skip
+    report = done["report"]
+    assert [each["reference"] for each in report["resultsInterpreter"]] == who
+    assert report["imagingStudy"] == [{"reference": elsewhere}]
+    assert [each["contentType"] for each in report["presentedForm"]] == [
+        "text/plain; charset=utf-8", "application/pdf",
+    ]  # fmt: skip
+    given = {"reason": "Typing error in it", "text": "Chest, two views. All is well."}
+    after = await step(client, f"DiagnosticReport/{report['id']}", "amend", **given)
+    assert [each["contentType"] for each in after["report"]["presentedForm"]] == [
+        "text/plain; charset=utf-8", "application/pdf",
+    ]  # fmt: skip
+    assert after["report"]["resultsInterpreter"] == report["resultsInterpreter"]
+    assert after["report"]["extension"] == report["extension"]
 
 
 async def test_report_of_no_order_is_not_amended(client: httpx.AsyncClient) -> None:
