@@ -22,6 +22,7 @@ from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.run import Resolve, Settings
 from fhir_server.validation.profiles.validator import Validator
 from fhir_server.validation.structure import StructureCheck
+from fhir_server.validation.turns import in_turns
 
 TYPE = "StructureDefinition"
 
@@ -101,7 +102,8 @@ class Session:
         profiles: canonicals it must conform to, beside those it claims, if the settings say so.
         """
         profiles = tuple(profiles)
-        await self._read({*profiles, *_named(resource)})
+        named = await in_turns(resource, partial(_named, resource))
+        await self._read({*profiles, *named})
         while True:
             try:
                 return await self._state.validator.conclude(
