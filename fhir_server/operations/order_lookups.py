@@ -7,8 +7,11 @@ from typing import Any
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.writing import instant_text
+from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64_uncached
 from fhir_server.search.lookups import START, Row, Wanted, find
+from fhir_server.search.values import Instants
 from fhir_server.spec import Definitions
 from fhir_server.spec.operations import OWN_BASE
 from fhir_server.storage.store import Connection
@@ -59,7 +62,10 @@ async def referring(
 
 async def _found(engine: Engine, ctx: Context, connection: Connection, wanted: Wanted) -> list[Row]:
     at = engine.settling(ctx, connection)
-    rows, _ = await find(at, wanted, [], after=START, most=MOST_FOUND, read=MOST_FOUND)
+    rows, total = await find(at, wanted, [], after=START, most=MOST_FOUND, read=MOST_FOUND)
+    if total > MOST_FOUND:
+        text = f"{total} resources belong to what is asked for; at most {MOST_FOUND} are looked at"
+        raise Invalid(Issue("too-costly", text), status=422)
     return rows
 
 
@@ -149,8 +155,16 @@ async def _roles(
     data = workflow().roles
     if type_ in data.actors:
         return frozenset({data.actors[type_]})
-    if type_ == "PractitionerRole":
-        return roles_of(data, [resource])
-    name = f"Practitioner/{resource['id']}"
-    held = [("PractitionerRole", "practitioner")]
-    return roles_of(data, await referring(engine, ctx, connection, [name], held))
+    held = [resource]
+    if type_ == "Practitioner":
+        by = [("PractitionerRole", "practitioner")]
+        held = await referring(engine, ctx, connection, [f"{type_}/{resource['id']}"], by)
+    return roles_of(data, (each for each in held if _in_force(engine, ctx, each)))
+
+
+def _in_force(engine: Engine, ctx: Context, role: Resource) -> bool:
+    """Whether the period of a PractitionerRole, if it has one, is now."""
+    instants = Instants(engine.where.zone)
+    period = instants.of_period(role.get("period", {}))
+    now = instants.of_text(instant_text(ctx.now()))
+    return period is None or (period[0] <= now[0] < period[1])

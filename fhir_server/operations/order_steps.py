@@ -295,9 +295,9 @@ def _answer(work: Work, stored: Mapping[Identity, Stored]) -> Result:
     id_ = work.order.request["id"]
     shown = [("order", ("ServiceRequest", id_)), ("task", ("Task", id_)), *work.shown]
     parts = [value("state", "code", work.order.state)] + [
-        {"name": name, "resource": raw(stored[identity].content or b"")}
+        {"name": name, "resource": raw(content)}
         for name, identity in shown
-        if identity in stored
+        if identity in stored and (content := stored[identity].content) is not None
     ]
     body = encode({"resourceType": "Parameters", "parameter": parts})
     own = stored[work.parameters.type, work.parameters.id]

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from fhir_server.settings import Settings
+from fhir_server.workflow.canonicals import ROLE
 from tests.answers import refusal_of, resource_of
 from tests.http.serving import serving
 from tests.workflow.ordering import Resource, codes, create, order, reference, ward
@@ -59,6 +60,18 @@ async def test_ord_4_repeated_report_answers_the_report(client: httpx.AsyncClien
     assert again["report"] == first["report"]
     found = resource_of(await client.get(f"DiagnosticReport?based-on={target}&_summary=count"))
     assert found["total"] == 1
+
+
+async def test_repeated_report_that_somebody_deleted_is_not_shown(
+    client: httpx.AsyncClient,
+) -> None:
+    target = await performed(client)
+    first = await step(client, target, "report", **texts())
+    deleted = await client.delete(f"DiagnosticReport/{first['report']['id']}")
+    assert deleted.status_code == 204
+    again = await step(client, target, "report", **texts())
+    assert again["state"] == "reported"
+    assert "report" not in again
 
 
 async def test_ord_4_repeated_collection_makes_one_specimen(client: httpx.AsyncClient) -> None:
@@ -268,6 +281,22 @@ async def test_ord_9_role_of_an_inactive_practitioner_may_nothing(
     name = f"PractitionerRole/{role['resource']['id']}"
     answer = await call(client, await ordered(client), "schedule", time=SOON, actor=name)
     assert f"The actor {name} is {who}, who is not active" in refusal_of(answer, 403)
+
+
+async def test_ord_9_role_that_is_over_permits_nothing(client: httpx.AsyncClient) -> None:
+    who = await reference(client, {"resourceType": "Practitioner", "active": True})
+    role = {
+        "resourceType": "PractitionerRole",
+        "practitioner": {"reference": who},
+        "code": [{"coding": [{"system": ROLE, "code": "scheduler"}]}],
+        "period": {"start": "2020-01-01", "end": "2020-12-31"},
+    }
+    await create(client, role)
+    target = await ordered(client)
+    answer = await call(client, target, "schedule", time=SOON, actor=who)
+    assert "the actor is no role" in refusal_of(answer, 403)
+    await create(client, role | {"period": {"start": "2020-01-01"}})
+    assert (await step(client, target, "schedule", time=SOON, actor=who))["state"] == "scheduled"
 
 
 async def test_ord_9_role_itself_may_be_the_actor(client: httpx.AsyncClient) -> None:

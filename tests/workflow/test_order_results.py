@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from fhir_server.workflow.canonicals import BASE, structure_definition
-from tests.answers import refusal_of, resource_of
+from tests.answers import refusal_of, resource_of, resources_of
 from tests.workflow.ordering import codes, reference, ward
 from tests.workflow.stepping import (
     call,
@@ -152,6 +152,10 @@ async def test_critical_result_waits_for_somebody_to_acknowledge_it(
     assert flag["subject"] == done["order"]["subject"]
     assert [each["valueReference"] for each in flag["extension"]] == [{"reference": report}]
     doctor = await practitioner(client, "doctor")
+    waiting = f"Flag?status=active&patient={flag['subject']['reference']}"
+    assert [each["id"] for each in resources_of(resource_of(await client.get(waiting)))] == [
+        flag["id"]
+    ]
     seen = await step(client, report, "acknowledge", actor=doctor, reason="Transfusion ordered")
     assert (seen["flag"]["id"], seen["flag"]["status"]) == (flag["id"], "inactive")
     assert set(seen["flag"]["period"]) == {"start", "end"}
@@ -159,6 +163,7 @@ async def test_critical_result_waits_for_somebody_to_acknowledge_it(
     provenance = resource_of(await client.get(history[-1]["reference"]))
     assert provenance["reason"] == [{"text": "Transfusion ordered"}]
     assert f"Flag/{flag['id']}" in [each["reference"] for each in provenance["target"]]
+    assert resources_of(resource_of(await client.get(waiting))) == []
     again = await call(client, report, "acknowledge", actor=doctor, reason="Transfusion ordered")
     assert again.status_code == 200
     late = await call(client, report, "acknowledge", actor=await practitioner(client, "nurse"))

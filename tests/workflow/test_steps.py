@@ -6,7 +6,7 @@ import pytest
 
 from fhir_server.context import ROLES
 from fhir_server.outcome import Refusal
-from fhir_server.workflow.actors import Actor, roles_of
+from fhir_server.workflow.actors import Actor, roles_of, unnamed
 from fhir_server.workflow.canonicals import WORKFLOW_ERROR
 from fhir_server.workflow.recording import Note, business_status, noted, notes
 from fhir_server.workflow.states import Step, Table, workflow
@@ -120,6 +120,14 @@ def test_device_skips_nothing_for_somebody_who_is_no_system() -> None:
     table = FLOW.tables["imaging"]
     assert refusal(table, order("ordered"), ask("complete", borrowed)).status == 409
     assert refusal(table, order("ordered"), ask("schedule", borrowed)).status == 403
+
+
+def test_system_that_is_logged_in_skips_as_a_device_does() -> None:
+    """V2-1: messages come by a login that is nothing but a system."""
+    mllp = unnamed("mllp", frozenset({"system"}))
+    done = advance(FLOW, FLOW.tables["imaging"], order("ordered"), ask("report", mllp))
+    assert [each.step.name for each in done.taken] == ["schedule", "start", "complete", "report"]
+    assert done.order.state == "reported"
 
 
 def test_results_need_a_sample_even_from_a_system() -> None:
