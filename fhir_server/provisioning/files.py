@@ -67,6 +67,14 @@ def digest_of(resource: Mapping[str, Any]) -> str:
     return blake2b(encode_sorted([bare, meta, tags]), digest_size=16).hexdigest()
 
 
+def tagged(resource: Json) -> Json:
+    """The resource with the tag that tells its digest."""
+    meta = dict(resource.get("meta") or {})
+    tag = {"system": SYSTEM, "version": digest_of(resource), "code": CODE}
+    meta["tag"] = [*(each for each in meta.get("tag", ()) if not _is_ours(each)), tag]
+    return resource | {"meta": meta}
+
+
 def told_digest(resource: Mapping[str, Any]) -> str:
     """The digest that its tag tells; empty if it has no such tag."""
     tags = (resource.get("meta") or {}).get("tag", ())
@@ -109,10 +117,8 @@ def _provided(path: Path, resource: Json, structure: StructureCheck) -> Provided
         raise ValueError(f"{path}: a {type_} defines nothing that could come with the server")
     if not _ID.fullmatch(id_):
         raise ValueError(f"{path}: it has no id, and its name is none either")
-    digest = digest_of(resource | {"id": id_})
-    meta = dict(resource.get("meta") or {})
-    meta["tag"] = [*meta.get("tag", ()), {"system": SYSTEM, "version": digest, "code": CODE}]
-    return Provided(path, resource | {"id": id_, "meta": meta}, digest)
+    resource = tagged(resource | {"id": id_})
+    return Provided(path, resource, told_digest(resource))
 
 
 def _check_apart(found: Iterable[Provided]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -14,7 +14,15 @@ from fhir_server.interactions.changes import store_changes
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.rules import Change
 from fhir_server.outcome import Refusal
-from fhir_server.provisioning.files import CODE, SYSTEM, Provided, digest_of, told_digest
+from fhir_server.provisioning.files import (
+    CODE,
+    SYSTEM,
+    Json,
+    Provided,
+    digest_of,
+    tagged,
+    told_digest,
+)
 from fhir_server.search import keys
 from fhir_server.storage import provided, resources
 from fhir_server.storage.provided import Kept
@@ -30,7 +38,7 @@ _Identity = tuple[str, str]
 
 
 class _Work(NamedTuple):
-    """new: what is not there. changed: of another release. gone: no longer provided."""
+    """new: what is not there. changed: of another release. gone: provided no more."""
 
     new: tuple[_Identity, ...]
     changed: tuple[_Identity, ...]
@@ -41,7 +49,8 @@ class Provisioning:
     """Keeps the tenants' definitions as they are provided.
 
     What a tenant changed or deleted stays as the tenant made it. What was never changed follows
-    the release: a new text takes the place of the old one, and goes when it is provided no more.
+    the release: a new text takes the place of the old one, and is retired when it is provided no
+    more. It is not deleted, so that it can come back.
     """
 
     def __init__(
@@ -118,10 +127,11 @@ class Provisioning:
         ]
         for identity in names:
             old = standing[identity]
+            untouched = _untouched(old)
             mine = self._provided.get(identity)
-            if _is_untouched(old):
-                method = "PUT" if mine else "DELETE"
-                changes.append(Change(*identity, old, mine.resource if mine else None, method))
+            if untouched:
+                new = mine.resource if mine else tagged(untouched | {"status": "retired"})
+                changes.append(Change(*identity, old, new, "PUT"))
             elif mine:
                 log.info("%s/%s was changed here and stays as it is", *identity)
         return changes
@@ -140,24 +150,14 @@ class Provisioning:
                 url = (refused.new or {}).get("url")
                 log.error("%s, %s, has no effect: %s", refusal.source, url, refusal)
                 changes = [each for each in changes if each is not refused]
-        counts = _counts(changes)
-        if counts:
-            log.info("the definitions are up to date", extra={"tenant": ctx.tenant, **counts})
+        if changes:
+            log.info("the definitions are up to date", extra={"changed": len(changes)})
 
 
-def _is_untouched(old: Stored) -> bool:
-    """Whether a resource is still as a release of the server stored it."""
+def _untouched(old: Stored) -> Json | None:
+    """A resource that still is as a release of the server stored it."""
     if old.content is None:
-        return False
-    resource = decode(old.content)
+        return None
+    resource: Json = decode(old.content)
     told = told_digest(resource)
-    return bool(told) and told == digest_of(resource)
-
-
-def _counts(changes: Sequence[Change]) -> Mapping[str, int]:
-    counts = {
-        "added": sum(each.old is None for each in changes),
-        "replaced": sum(each.old is not None and each.new is not None for each in changes),
-        "removed": sum(each.new is None for each in changes),
-    }
-    return {name: number for name, number in counts.items() if number}
+    return resource if told and told == digest_of(resource) else None

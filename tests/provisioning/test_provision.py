@@ -71,9 +71,21 @@ async def test_what_nobody_changed_follows_the_release(own_database: str, tmp_pa
         assert (await client.get("CodeSystem/pets")).json()["concept"] == MORE["concept"]
         answer = await client.get("CodeSystem/$lookup?system=urn:cs:pets&code=cat")
         assert answer.status_code == 200
-    (tmp_path / "pets.json").unlink()
-    async with workers(own_database, 1, [tmp_path]) as (client,):
-        assert (await client.get("CodeSystem/pets")).status_code == 410
+
+
+async def test_what_is_provided_no_more_is_retired_until_it_comes_back(
+    own_database: str, tmp_path: Path
+) -> None:
+    write(tmp_path, PETS)
+    for folders, status, versions in (
+        ([tmp_path], "active", 1),
+        ([], "retired", 2),
+        ([], "retired", 2),
+        ([tmp_path], "active", 3),
+    ):
+        async with workers(own_database, 1, folders) as (client,):
+            found = (await client.get("CodeSystem/pets")).json()
+            assert (found["status"], found["meta"]["versionId"]) == (status, str(versions))
 
 
 async def test_what_a_tenant_changed_stays_and_is_logged(
@@ -92,7 +104,7 @@ async def test_what_a_tenant_changed_stays_and_is_logged(
     assert any("CodeSystem/pets was changed" in each.getMessage() for each in caplog.records)
     (tmp_path / "pets.json").unlink()
     async with workers(own_database, 1, [tmp_path]) as (client,):
-        assert (await client.get("CodeSystem/pets")).status_code == 200
+        assert (await client.get("CodeSystem/pets")).json() == kept
 
 
 async def test_what_a_tenant_deleted_stays_away(own_database: str, tmp_path: Path) -> None:
