@@ -38,18 +38,18 @@ def with_indication(order: Resource, around: Surroundings) -> Resource:
         return order
     conditions = (around.at(each) for each in order.get("reasonReference", ()))
     codes = [each["code"] for each in conditions if each and each.get("code")]
-    if not codes or order.get("reasonCode"):
-        return order
-    return order | {"reasonCode": [_indication(code) for code in codes]}
+    found = [indication for code in codes if (indication := _indication(code))]
+    return order if not found or order.get("reasonCode") else order | {"reasonCode": found}
 
 
 def _indication(code: Resource) -> Resource:
+    """A diagnosis as an indication; its text only where that is long enough to be one."""
     texts = [code.get("text", ""), *(each.get("display", "") for each in code.get("coding", ()))]
     least, most = INDICATION
     long_enough = (each for each in texts if least <= len(each.strip()) and len(each) <= most)
     bare = {name: value for name, value in code.items() if name == "coding"}
     text = next(long_enough, "")
-    return bare | {"text": text} if text else bare or {"text": texts[0]}
+    return bare | {"text": text} if text else bare
 
 
 def task_of(order: Resource, id_: str, type_: str, state: State, at: str) -> Resource:
