@@ -25,7 +25,7 @@ from fhir_server.operations.registry import operation_routes
 from fhir_server.operations.script_run import SCRIPT_RUN
 from fhir_server.operations.script_runs import ScriptRuns
 from fhir_server.packaged import folder
-from fhir_server.provisioning.files import read_provided, structure_definitions
+from fhir_server.provisioning.files import profiles_by_type, read_provided, structure_definitions
 from fhir_server.provisioning.provision import Provisioning
 from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
@@ -100,6 +100,7 @@ def build(
             Invariants(Profiles(lambda _: None, facts)) if settings.validate_invariants else None,
             settings.enforced_profiles,
             settings.honour_meta_profile,
+            profiles_by_type(provided),
         ),
         rules=OrderRules(_order_settings(settings), workflow()),
     )

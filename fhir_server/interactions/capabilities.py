@@ -70,6 +70,7 @@ def _statement(
                 "documentation": f"Dates and times without a zone are taken to be in {zone}.",
                 "resource": [
                     _resource(parameters, type_, unready, codes["instance"] + codes["type"])
+                    | _supported(engine, type_)
                     | {"searchInclude": [ALL, *included.get(type_, ())]}
                     | {"searchRevInclude": [ALL, *reverse.get(type_, ())]}
                     | _operations(engine, type_)
@@ -102,6 +103,12 @@ def _resource(
         "referencePolicy": ["literal", "logical"],
         "searchParam": _search_parameters(parameters, type_, unready),
     }
+
+
+def _supported(engine: Engine, type_: str) -> dict[str, Any]:
+    """The profiles of a type that the server comes with."""
+    found = engine.demands.supported.get(type_)
+    return {"supportedProfile": list(found)} if found else {}
 
 
 def _operations(engine: Engine, type_: str) -> dict[str, Any]:

@@ -47,11 +47,13 @@ class Demands:
     invariants: R4's own; None where they are not demanded.
     profiles: canonicals that every resource of a type must conform to.
     claimed: whether a resource must conform to those profiles it claims that are known here.
+    supported: by type, canonicals of profiles that come with the server.
     """
 
     invariants: Invariants | None = None
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     claimed: bool = True
+    supported: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -91,6 +91,16 @@ def structure_definitions(found: Iterable[Provided]) -> dict[str, Json]:
     return named
 
 
+def profiles_by_type(found: Iterable[Provided]) -> dict[str, tuple[str, ...]]:
+    """The canonicals of the profiles on resources among them, by the type that they are on."""
+    types: dict[str, tuple[str, ...]] = {}
+    for each in found:
+        type_ = each.resource.get("type", "")
+        if each.resource.get("kind") == "resource":
+            types[type_] = (*types.get(type_, ()), each.resource["url"])
+    return types
+
+
 def _is_ours(tag: Any) -> bool:
     return isinstance(tag, dict) and tag.get("system") == SYSTEM
 

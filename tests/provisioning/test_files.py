@@ -9,6 +9,7 @@ import pytest
 from fhir_server.packaged import folder
 from fhir_server.provisioning.files import (
     digest_of,
+    profiles_by_type,
     read_provided,
     structure_definitions,
     told_digest,
@@ -96,6 +97,13 @@ def test_what_comes_with_the_server_keeps_the_rules_of_r4_and_can_be_used() -> N
     profiles = Profiles(known.get, definitions())
     for canonical in known:
         assert profiles.profile(canonical) is not None
+
+
+def test_profiles_are_told_by_the_type_they_are_on() -> None:
+    found = profiles_by_type(read_provided([folder("profiles")]))
+    orders = ("imaging-order", "laboratory-order", "procedure-order")
+    base = "https://fhir-server.example/r4/StructureDefinition/"
+    assert found == {"ServiceRequest": tuple(f"{base}{name}" for name in orders)}
 
 
 def test_a_structure_definition_is_known_with_and_without_its_version() -> None:

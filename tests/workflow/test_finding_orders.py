@@ -172,7 +172,9 @@ async def test_a_changed_priority_moves_an_order_in_the_list(
     assert made["id"] not in await found(client, WORK_LISTS["scheduler"])
 
 
-async def test_what_a_work_list_is_searched_by_is_declared(client: httpx.AsyncClient) -> None:
+async def test_profiles_and_what_work_lists_are_searched_by_are_declared(
+    client: httpx.AsyncClient, world: World
+) -> None:
     statement = resource_of(await client.get("metadata"))
     (rest,) = statement["rest"]
     declared = {
@@ -181,4 +183,6 @@ async def test_what_a_work_list_is_searched_by_is_declared(client: httpx.AsyncCl
     own = {"modality", "order-type", "scheduled", "station", "urgency"}
     assert declared["Task"] >= own
     assert declared["ServiceRequest"] >= {"modality", "urgency"}
+    orders = next(each for each in rest["resource"] if each["type"] == "ServiceRequest")
+    assert f"{BASE}/StructureDefinition/imaging-order" in orders["supportedProfile"]
     assert len(await found(client, f"SearchParameter?code={','.join(own)}")) == len(own)
