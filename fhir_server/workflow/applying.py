@@ -74,7 +74,8 @@ class Applying:
             with _blaming(change):
                 await self._start(change, around)
         await self._number(created)
-        for change in self.changes:
+        # Tasks first, as they came: then they follow their orders.
+        for change in sorted(self.changes, key=lambda change: change.type != "Task"):
             with _blaming(change):
                 await self._apply(change, change in created, around)
         return [*self.changes, *self.more]
