@@ -298,6 +298,7 @@ outbox = Table(
     Column("version", Integer, nullable=False),
     Column("recorded", DateTime(timezone=True), nullable=False),
     Column("delivered", Boolean, nullable=False, server_default=text("false")),
+    Column("origin", _bytewise, comment="the system whose message made the change"),
     PrimaryKeyConstraint("position", name="outbox_pkey"),
     comment="Events to hand on, written with the change they tell of.",
 )
@@ -306,6 +307,96 @@ Index(
     outbox.c.topic,
     outbox.c.position,
     postgresql_where=text("not delivered"),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("record", _bytewise, nullable=False, comment="id of the Communication that tells of it"),
+    Column("listener", _bytewise, nullable=False),
+    Column("peer", _bytewise, nullable=False),
+    Column(
+        "sender", _bytewise, nullable=False, comment="whose messages are carried out in their order"
+    ),
+    Column("application", _bytewise, nullable=False),
+    Column("facility", _bytewise, nullable=False),
+    Column("receiving_application", _bytewise, nullable=False),
+    Column("receiving_facility", _bytewise, nullable=False),
+    Column("message_time", _bytewise, nullable=False),
+    Column("type", _bytewise, nullable=False),
+    Column("control_id", _bytewise, nullable=False),
+    Column("processing_id", _bytewise, nullable=False),
+    Column("version", _bytewise, nullable=False),
+    Column("charset", _bytewise, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("received", DateTime(timezone=True), nullable=False),
+    Column("state", _bytewise, nullable=False, comment="received, done, ignored or error"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("finished", DateTime(timezone=True)),
+    Column("acknowledgement", LargeBinary, comment="what was answered at once, with framing apart"),
+    Column("answer", LargeBinary, comment="the application acknowledgement of enhanced mode"),
+    Column("reason", Text),
+    Column("issues", JSONB),
+    Column("produced", ARRAY(Text), comment="versions that came of it, as Type/id/_history/n"),
+    PrimaryKeyConstraint("id", name="message_pkey"),
+    UniqueConstraint("record", name="message_record"),
+    comment="HL7 v2 messages as they came, and what became of them.",
+)
+Index(
+    "message_identity",
+    message.c.application,
+    message.c.facility,
+    message.c.control_id,
+    message.c.sha256,
+    unique=True,
+    postgresql_where=text("control_id <> ''"),
+)
+Index(
+    "message_waiting",
+    message.c.sender,
+    message.c.id,
+    postgresql_where=text("state = 'received'"),
+)
+Index(
+    "message_finished",
+    message.c.finished,
+    postgresql_where=text("state in ('done', 'ignored')"),
+)
+Index("message_parked", message.c.id, postgresql_where=text("state = 'error'"))
+
+outgoing_message = Table(
+    "outgoing_message",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("record", _bytewise, nullable=False, comment="id of the Communication that tells of it"),
+    Column("destination", _bytewise, nullable=False),
+    Column("control_id", _bytewise, nullable=False),
+    Column("type", _bytewise, nullable=False),
+    Column("about", ARRAY(Text), nullable=False, comment="what it tells of, as Type/id/_history/n"),
+    Column("content", LargeBinary, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("state", _bytewise, nullable=False, comment="queued, sent or failed"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due", DateTime(timezone=True), nullable=False, comment="not before"),
+    Column("finished", DateTime(timezone=True)),
+    Column("acknowledgement", LargeBinary),
+    Column("reason", Text),
+    PrimaryKeyConstraint("id", name="outgoing_message_pkey"),
+    UniqueConstraint("record", name="outgoing_message_record"),
+    comment="HL7 v2 messages to be sent, in order by destination.",
+)
+Index(
+    "outgoing_message_queue",
+    outgoing_message.c.destination,
+    outgoing_message.c.id,
+    postgresql_where=text("state = 'queued'"),
+)
+Index(
+    "outgoing_message_finished",
+    outgoing_message.c.finished,
+    postgresql_where=text("state = 'sent'"),
 )
 
 # What each index is for; the migrations store these as comments in the database.
@@ -341,4 +432,14 @@ INDEX_PURPOSES = {
     "job_due": "claiming the next due job of a kind",
     "outbox_pkey": "one event",
     "outbox_pending": "the next events of a topic in order",
+    "message_pkey": "one message, and their order",
+    "message_record": "from the FHIR record to the message",
+    "message_identity": "a message that comes again",
+    "message_waiting": "the next message of a sender",
+    "message_finished": "what is older than it has to be kept",
+    "message_parked": "messages in error",
+    "outgoing_message_pkey": "one message, and their order",
+    "outgoing_message_record": "from the FHIR record to the message",
+    "outgoing_message_queue": "the next message for a destination",
+    "outgoing_message_finished": "what is older than it has to be kept",
 }
