@@ -37,6 +37,7 @@ PATIENT: dict[str, Any] = {
     "_birthDate": {"extension": [{"url": "http://example.org/t", "valueTime": "14:35:45"}]},
     "_deceasedDateTime": {"extension": [{"url": ABSENT, "valueCode": "unknown"}]},
     "multipleBirthInteger": 2,
+    "generalPractitioner": [{"reference": "#o2"}],
     "managingOrganization": {"reference": "#o1"},
 }  # fmt: skip
 
