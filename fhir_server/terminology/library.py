@@ -5,7 +5,7 @@ So every worker sees a change at once, without being told of it.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from fhir_server.context import Context
@@ -55,6 +55,21 @@ class Library:
     async def value_set(self, ctx: Context, store: Store, want: Wanted) -> ValueSetRules:
         """A value set. Raises a Refusal."""
         return await self._get(ctx, store, want, ValueSetRules)
+
+    async def ready(
+        self, ctx: Context, store: Store, wants: Collection[Wanted]
+    ) -> dict[Wanted, ValueSetRules]:
+        """Those value sets that were made before and still hold, by one query for all of them."""
+        entries = {want: self._entries.get((ctx.tenant, want)) for want in wants}
+        known = {want: entry for want, entry in entries.items() if entry is not None}
+        names = {name for entry in known.values() for name in entry.located}
+        now = await self._reader.locate(ctx, store, names) if names else {}
+        return {
+            want: entry.made
+            for want, entry in known.items()
+            if isinstance(entry.made, ValueSetRules)
+            and all(now[name] == held for name, held in entry.located.items())
+        }
 
     async def concept_map(self, ctx: Context, store: Store, want: Wanted) -> ConceptMapIndex:
         """A concept map. Raises a Refusal."""

@@ -5,7 +5,7 @@ Every question raises a Refusal that names the code system or value set when the
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,14 @@ class Terminology:
     async def value_set(self, ctx: Context, store: Store, canonical: str) -> ValueSetRules:
         """A value set by its canonical."""
         return await self._library.value_set(ctx, store, wanted("ValueSet", canonical))
+
+    async def ready_value_sets(
+        self, ctx: Context, store: Store, canonicals: Collection[str]
+    ) -> Mapping[str, ValueSetRules]:
+        """Those of several value sets that need not be read again: one query says which."""
+        wants = {canonical: wanted("ValueSet", canonical) for canonical in canonicals}
+        ready = await self._library.ready(ctx, store, set(wants.values()))
+        return {each: ready[want] for each, want in wants.items() if want in ready}
 
     async def value_set_of(
         self, ctx: Context, store: Store, resource: Mapping[str, Any]

@@ -15,9 +15,10 @@ from fhir_server.storage.store import Store
 from fhir_server.terminology import Sources, Terminology
 from fhir_server.terminology.memory import Memory
 from fhir_server.terminology.sources import Held, Name, choose, split_canonical
+from fhir_server.terminology.value_set import ValueSetRules
 from fhir_server.validation.profiles.answering import answered
 from fhir_server.validation.profiles.base import type_of
-from fhir_server.validation.profiles.findings import Report
+from fhir_server.validation.profiles.findings import Question, Report
 from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.run import Resolve, Settings
 from fhir_server.validation.profiles.validator import Validator
@@ -86,7 +87,7 @@ class Session:
         self._ctx = ctx
         self._store = store
         self._sources = sources
-        self._find_value_set = partial(terminology.value_set, ctx, store)
+        self._terminology = terminology
         self._state = state
 
     async def check(
@@ -109,12 +110,23 @@ class Session:
                 return await self._state.validator.conclude(
                     resource,
                     profiles,
-                    ask=partial(answered, find=self._find_value_set),
+                    ask=self._answers,
                     settings=settings,
                     resolver=resolver,
                 )
             except _Unread as unread:
                 await self._read({unread.canonical})
+
+    async def _answers(self, questions: frozenset[Question]) -> dict[Question, bool | None]:
+        asked = {question.value_set for question in questions}
+        ready = await self._terminology.ready_value_sets(self._ctx, self._store, asked)
+
+        async def find(canonical: str) -> ValueSetRules:
+            if canonical in ready:
+                return ready[canonical]
+            return await self._terminology.value_set(self._ctx, self._store, canonical)
+
+        return await answered(questions, find)
 
     async def known(self, canonicals: Collection[str]) -> bool:
         """Whether a StructureDefinition of any of these canonicals is stored."""

@@ -36,6 +36,7 @@ class Given:
     def __init__(self, *resources: Json) -> None:
         self.resources = list(resources)
         self.read = 0
+        self.located = 0
 
     def _row(self, held: Held) -> Json:
         return self.resources[held.row]
@@ -43,6 +44,7 @@ class Given:
     async def locate(
         self, ctx: Context, store: Store, names: Collection[Name]
     ) -> Mapping[Name, tuple[Held, ...]]:
+        self.located += 1
         return {
             name: (
                 *(

@@ -69,6 +69,25 @@ async def test_a_changed_code_system_changes_what_is_made_of_it() -> None:
     assert await codes(engine) == ["a", "b"]
 
 
+async def test_those_that_still_hold_are_told_by_one_query() -> None:
+    sources = Given(
+        code_system("a"),
+        value_set({"system": SYSTEM}),
+        code_system("b", url="urn:other"),
+        value_set({"system": "urn:other"}, url="urn:others"),
+    )
+    engine = Terminology(sources)
+    asked = {VALUES, "urn:others", "urn:none"}
+    assert await engine.ready_value_sets(CTX, NO_STORE, asked) == {}
+    made = {url: await engine.value_set(CTX, NO_STORE, url) for url in (VALUES, "urn:others")}
+    located = sources.located
+    assert await engine.ready_value_sets(CTX, NO_STORE, asked) == made
+    assert sources.located == located + 1
+    sources.resources[0] = code_system("a", "b")
+    ready = await engine.ready_value_sets(CTX, NO_STORE, asked)
+    assert ready == {"urn:others": made["urn:others"]}
+
+
 async def test_what_was_missing_is_seen_when_it_comes_and_when_it_goes() -> None:
     sources = Given(value_set({"valueSet": [f"{VALUES}/inner"]}))
     engine = Terminology(sources)
