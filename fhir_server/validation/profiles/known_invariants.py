@@ -107,6 +107,26 @@ def _org_2_3(value: Mapping[str, Any]) -> bool:
     return value.get("use") != "home"
 
 
+def _sdf_16(structure: Mapping[str, Any]) -> bool:
+    return _have_their_own_ids(structure.get("snapshot"))
+
+
+def _sdf_17(structure: Mapping[str, Any]) -> bool:
+    return _have_their_own_ids(structure.get("differential"))
+
+
+def _have_their_own_ids(view: Any) -> bool:
+    """Whether every element has an id, and no two have the same; FHIRPath compares each pair."""
+    if view is None:
+        return True
+    elements = view.get("element") if view.__class__ is dict else None
+    if elements.__class__ is not list:
+        return False
+    ids = [each.get("id") for each in elements if each.__class__ is dict]
+    texts = {each for each in ids if each.__class__ is str}
+    return len(texts) == len(elements)
+
+
 def _org_1(organization: Mapping[str, Any]) -> bool:
     return bool(organization.get("name") or organization.get("identifier"))
 
@@ -157,6 +177,8 @@ KNOWN: Mapping[str, Certain] = {
     "org-3": _org_2_3,
     "org-1": _org_1,
     "obs-7": _obs_7,
+    "sdf-16": _sdf_16,
+    "sdf-17": _sdf_17,
     "tim-5": _tim_5,
     "con-4": _con_4,
     "con-5": _not_in_error,
