@@ -23,6 +23,8 @@ from fhir_server.validation.structure import Checked
 
 _MILLISECOND = timedelta(milliseconds=1)
 
+# So many first versions are stored by one statement; more are copied.
+_FEW = 16
 # After this many resources read again other requests of the process get their turn.
 _TURN = 20
 
@@ -137,19 +139,36 @@ async def store_many(
 ) -> bool:
     """Store first and next versions of a transaction; False when one is not current any more."""
     statements = engine.statements(ctx)
-    if created:
+    many = len(created) > _FEW
+    if many:
         generation = await resources.pinned_generation(connection, statements)
         if any(row.generation != generation for row in created):
             await _extract_anew(engine, ctx, connection, created)
     rows = [*created, *(row for row, _ in replaced)]
     texts = {text for row in rows for text in row.values.texts}
     await engine.store.learn(connection, ctx.tenant, sorted(texts))
-    await resources.create_many(connection, statements, created)
+    if many:
+        await resources.create_many(connection, statements, created)
+    elif created:
+        await _create_few(engine, ctx, connection, created)
     for row, expected in replaced:
         if not await _store_version(engine, ctx, connection, row, expected):
             return False
     await _take_effect(ctx, connection, rows)
     return True
+
+
+async def _create_few(
+    engine: Engine, ctx: Context, connection: Connection, rows: Sequence[Written]
+) -> None:
+    """Store first versions made with the newest search parameters."""
+    statements = engine.statements(ctx)
+    alike = len({row.generation for row in rows}) == 1
+    while not alike or not await resources.create_some(connection, statements, rows):
+        await _extract_anew(engine, ctx, connection, rows)
+        texts = {text for row in rows for text in row.values.texts}
+        await engine.store.learn(connection, ctx.tenant, sorted(texts))
+        alike = True
 
 
 async def _store(

@@ -209,6 +209,20 @@ async def pinned_generation(connection: Connection, statements: Statements) -> i
     return await _number(connection, statements.pinned_generation)
 
 
+async def create_some(
+    connection: Connection, statements: Statements, rows: Sequence[Written]
+) -> bool:
+    """Store some first versions of one generation, which is cheapest for a few.
+
+    False, and nothing stored, when the generation is over. Raises psycopg.errors.UniqueViolation
+    when an identity is taken.
+    """
+    parameters = _parameters_of_some(rows)
+    kinds = tuple(f"{name}_rids" in parameters for name in _KIND_NAMES)
+    cursor = await connection.execute(statements.create_some[kinds], parameters)
+    return await cursor.fetchone() != (0,)
+
+
 async def create_many(
     connection: Connection, statements: Statements, rows: Sequence[Written]
 ) -> None:
@@ -317,6 +331,47 @@ def _parameters(row: Written) -> dict[str, Any]:
     return parameters
 
 
+def _parameters_of_some(rows: Sequence[Written]) -> dict[str, Any]:
+    exacts = [_exact(row.content) for row in rows]
+    parameters: dict[str, Any] = {
+        "rids": array(row.rid for row in rows),
+        "types": [row.type for row in rows],
+        "ids": [row.id for row in rows],
+        "versions": array(row.version for row in rows),
+        "last_updated": [row.last_updated for row in rows],
+        "methods": [row.method for row in rows],
+        "reference_keys": array(row.reference_key for row in rows),
+        "keys": [array(row.values.keys) for row in rows],
+        "targets": [array(row.values.targets) for row in rows],
+        "contents": (b"[%b]" % b",".join(row.content or b"null" for row in rows)).decode(),
+        "exacts": exacts if any(exacts) else array("NULL" for _ in rows),
+        "generation": rows[0].generation,
+    }
+    values = [(row.rid, row.values) for row in rows]
+    strings = [(rid, *item) for rid, value in values for item in value.strings]
+    if strings:
+        rids, hashes, texts = zip(*strings, strict=True)
+        parameters |= {
+            "string_rids": array(rids),
+            "string_parameters": array(hashes),
+            "string_values": list(texts),
+        }
+    dates = [(rid, *item) for rid, value in values for item in value.dates]
+    if dates:
+        parameters |= _columns(("date_rids", *_DATE_COLUMNS), dates)
+    numbers = [(rid, *item) for rid, value in values for item in value.numbers]
+    if numbers:
+        parameters |= _columns(("number_rids", *_NUMBER_COLUMNS), numbers)
+    contained = [(rid, *item.row()) for rid, value in values for item in value.contained]
+    if contained:
+        columns = zip(*contained, strict=True)
+        names = ("contained_rids", *_CONTAINED_COLUMNS)
+        parameters |= zip(names, map(list, columns), strict=True)
+    return parameters
+
+
+# The kinds of rows in the order of `statements.Kinds`.
+_KIND_NAMES = ("string", "date", "number", "contained")
 _DATE_COLUMNS = ("date_parameters", "date_lows", "date_highs")
 _NUMBER_COLUMNS = ("number_parameters", "number_units", "number_lows", "number_highs")
 _CONTAINED_COLUMNS = tuple(

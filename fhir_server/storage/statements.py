@@ -1,5 +1,6 @@
 """The SQL that reads and writes resources, once for each tenant's schema."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
 from typing import TypeAlias
@@ -60,6 +61,61 @@ with written as (
   returning rid
 ){{values}}
 select rid from written"""
+
+# As _CREATE, for some first versions at once; each row of values names its resource.
+_CREATE_SOME = f"""
+with written as (
+  insert into {{s}}.resource
+    (rid, type, id, version, last_updated, method, reference_key, keys, targets, content,
+     exact)
+  select rid, type, id, version, last_updated, method, reference_key, keys::bigint[],
+         targets::bigint[], content, exact
+  from rows from (
+    unnest(%(rids)s::bigint[], %(types)s::text[], %(ids)s::text[], %(versions)s::int[],
+           %(last_updated)s::timestamptz[], %(methods)s::text[], %(reference_keys)s::bigint[],
+           %(keys)s::text[], %(targets)s::text[], %(exacts)s::text[]),
+    jsonb_array_elements(%(contents)s::jsonb)
+  ) as t (rid, type, id, version, last_updated, method, reference_key, keys, targets, exact,
+          content)
+  where {_CURRENT}
+  returning rid
+){{values}}
+select count(*) from written"""
+
+_INSERT_VALUES_OF_SOME = (
+    """strings as (
+  insert into {s}.string_value (rid, parameter, value)
+  select rid, parameter, value
+  from unnest(%(string_rids)s::bigint[], %(string_parameters)s::bigint[],
+              %(string_values)s::text[]) as t (rid, parameter, value)
+  where exists (select from written)
+)""",
+    """dates as (
+  insert into {s}.date_value (rid, parameter, low, high)
+  select rid, parameter, low, high
+  from unnest(%(date_rids)s::bigint[], %(date_parameters)s::bigint[], %(date_lows)s::bigint[],
+              %(date_highs)s::bigint[]) as t (rid, parameter, low, high)
+  where exists (select from written)
+)""",
+    """numbers as (
+  insert into {s}.number_value (rid, parameter, unit, low, high)
+  select rid, parameter, unit, low, high
+  from unnest(%(number_rids)s::bigint[], %(number_parameters)s::bigint[],
+              %(number_units)s::bigint[], %(number_lows)s::numeric[], %(number_highs)s::numeric[])
+    as t (rid, parameter, unit, low, high)
+  where exists (select from written)
+)""",
+    """contained as (
+  insert into {s}.contained (container, place, type, id, reference_key, keys, targets)
+  select rid, place, type, id, reference_key, keys::bigint[], targets::bigint[]
+  from unnest(%(contained_rids)s::bigint[], %(contained_places)s::int[],
+              %(contained_types)s::text[], %(contained_ids)s::text[],
+              %(contained_references)s::bigint[], %(contained_keys)s::text[],
+              %(contained_targets)s::text[])
+    as t (rid, place, type, id, reference_key, keys, targets)
+  where exists (select from written)
+)""",
+)
 
 # Every part of one statement sees the tables as they were when it began: the old values go before
 # the new ones come because the deletions cannot see rows that this statement inserts. Nor can they
@@ -163,6 +219,9 @@ class Statements:
         )
         # By which kinds of rows the version has: what is absent costs nothing.
         self.create = {kinds: sql(_writing(_CREATE, kinds)) for kinds in _KINDS}
+        self.create_some = {
+            kinds: sql(_writing(_CREATE_SOME, kinds, _INSERT_VALUES_OF_SOME)) for kinds in _KINDS
+        }
         self.replace = {kinds: sql(_writing(_REPLACE, kinds)) for kinds in _KINDS}
         self.generation = sql("select generation from {s}.index_state")
         # Gives the transaction a number, so that who changes the generation can wait for it.
@@ -190,10 +249,14 @@ class Statements:
         )
         self.secret = sql("select value from {s}.secret where name = %s")
         self.learn = sql(
-            "insert into {s}.vocabulary (parameter, value) select heard.parameter, heard.value "
-            "from unnest(%s::bigint[], %s::text[]) as heard (parameter, value) where not exists "
-            "(select from {s}.vocabulary known where known.parameter = heard.parameter "
-            "and known.value = heard.value)"
+            "with heard as (select * from unnest(%s::bigint[], %s::text[]) t (parameter, value)), "
+            "known as (select heard.parameter, heard.value, bool_or(age(k.xmin) > "
+            "age(pg_snapshot_xmin(pg_current_snapshot())::xid)) as lasting from heard "
+            "join {s}.vocabulary k using (parameter, value) group by 1, 2), "
+            "learnt as (insert into {s}.vocabulary (parameter, value) "
+            "select parameter, value from heard where (parameter, value) not in "
+            "(select parameter, value from known)) "
+            "select parameter, value from known where lasting"
         )
         self.counts_by_type = sql(
             "select type, count(*) from {s}.resource where content is not null group by type"
@@ -213,8 +276,8 @@ class Statements:
 _KINDS = tuple(product((False, True), repeat=len(_INSERT_VALUES)))
 
 
-def _writing(template: str, kinds: Kinds) -> str:
-    parts = [part for part, wanted in zip(_INSERT_VALUES, kinds, strict=True) if wanted]
+def _writing(template: str, kinds: Kinds, values: Sequence[str] = _INSERT_VALUES) -> str:
+    parts = [part for part, wanted in zip(values, kinds, strict=True) if wanted]
     return template.replace("{values}", "".join(f", {part}" for part in parts))
 
 

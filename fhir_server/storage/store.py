@@ -146,7 +146,8 @@ class PooledStore:
         """Make sure that the vocabulary has these texts, before what is found by them is stored.
 
         What this process knows to be there costs nothing. A text written inside a transaction is
-        not remembered, because the transaction may not last. One written twice at once is there
+        not remembered, because the transaction may not last; one older than all open transactions
+        does. One written twice at once is there
         twice, which no search minds, and so writers never wait for each other here.
         """
         known = self._known_texts.setdefault(tenant, set())
@@ -154,13 +155,14 @@ class PooledStore:
         if not new:
             return
         parameters, values = zip(*new, strict=True)
-        await connection.execute(
+        cursor = await connection.execute(
             self.statements(tenant).learn, (list(parameters), list(values)), prepare=False
         )
-        if connection.info.transaction_status == TransactionStatus.IDLE:
-            if len(known) > _MOST_KNOWN_TEXTS:
-                known.clear()
-            known.update(new)
+        if connection.info.transaction_status != TransactionStatus.IDLE:
+            new = await cursor.fetchall()
+        if len(known) > _MOST_KNOWN_TEXTS:
+            known.clear()
+        known.update(new)
 
     async def secret(self, connection: Connection, tenant: str, name: str) -> bytes:
         """A key of the tenant's that never leaves the server; read once a process."""
