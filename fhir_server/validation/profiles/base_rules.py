@@ -18,7 +18,7 @@ from fhir_server.validation.profiles.base import CORE
 from fhir_server.validation.profiles.bindings import binding_rules
 from fhir_server.validation.profiles.first_look import Look, TypeLook
 from fhir_server.validation.profiles.guards import Certain, guard
-from fhir_server.validation.profiles.known_invariants import KNOWN
+from fhir_server.validation.profiles.known_invariants import JUDGED, KNOWN
 from fhir_server.validation.profiles.references import target_rule
 from fhir_server.validation.profiles.rules import Rule, constraint_rule
 from fhir_server.validation.profiles.run import Run
@@ -137,6 +137,7 @@ class BaseRules:
             }
             rule = constraint_rule(described, url)
             if rule is not None:
+                rule = _judged(each, rule, url)
                 known = KNOWN.get(each.key)
                 certain = known or (None if kind is None else guard(each.expression, kind))
                 made.append(
@@ -304,6 +305,26 @@ def _resources(child: Child, rules: BaseRules) -> _Step:
             rules.check(node, run)
 
     return step
+
+
+def _judged(constraint: Constraint, rule: Rule, url: str) -> Rule:
+    """The rule, decided without FHIRPath where that is known."""
+    judge = JUDGED.get(constraint.key)
+    if judge is None:
+        return rule
+    told = f"{constraint.expression} [{constraint.key}]"
+
+    def check(node: Node, run: Run) -> None:
+        assert node.parent is not None
+        try:
+            fine = judge(node.value, node.parent.value)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            rule(node, run)
+            return
+        if not fine:
+            run.report(node, "invariant", told, (url, constraint.key))
+
+    return check
 
 
 def _outside(reference: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 Each says that its invariant certainly holds; a test holds every one against FHIRPath.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_server.validation.profiles.guards import Certain
@@ -183,4 +183,30 @@ KNOWN: Mapping[str, Certain] = {
     "con-4": _con_4,
     "con-5": _not_in_error,
     "ait-2": _not_in_error,
+}
+
+
+def _sdf_8(view: Mapping[str, Any], structure: Mapping[str, Any]) -> bool:
+    paths = _paths(view)
+    fits = structure.get("kind") == "logical" or paths[0] == structure.get("type")
+    return fits and all(each.startswith(f"{paths[0]}.") for each in paths[1:])
+
+
+def _sdf_8a(view: Mapping[str, Any], structure: Mapping[str, Any]) -> bool:
+    paths = _paths(view)
+    type_ = structure.get("type")
+    fits = structure.get("kind") == "logical" or paths[0].startswith(type_ or ".")
+    root = paths[0].partition(".")[0]
+    return bool(fits) and all(each.startswith(f"{root}.") for each in paths[1:])
+
+
+def _paths(view: Mapping[str, Any]) -> list[str]:
+    return [each["path"] for each in view["element"]]
+
+
+# Takes an element and the object it stands in; says exactly what the invariant says. FHIRPath goes
+# through all elements again for each one of them. KeyError and the like: FHIRPath has to decide.
+JUDGED: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], bool]] = {
+    "sdf-8": _sdf_8,
+    "sdf-8a": _sdf_8a,
 }
