@@ -235,6 +235,7 @@ def _add_result(
         result.put(3, worst.text)
     if worst is not None and (2, 3) <= version < (2, 5):
         result.put(6, _condition(worst))
+    result.trim()
     if version < (2, 5):
         if problems:
             made.add("ERR", [[_old_location(each) for each in problems]])

@@ -139,25 +139,28 @@ class Framer:
 
     def settle(self) -> list[Event]:
         """The sender is silent: a frame that lacks only its last byte has ended."""
-        if self._state is _State.ENDING:
-            self._end()
-            self._state = _State.OUTSIDE
+        self._settle()
         return self._taken()
 
     def close(self) -> list[Event]:
         """The connection has ended."""
-        self.settle()
+        self._settle()
         if self._state is _State.INSIDE:
             self._cut()
             self._state = _State.OUTSIDE
         self._tell_junk()
         return self._taken()
 
+    def _settle(self) -> None:
+        if self._state is _State.ENDING:
+            self._end()
+            self._state = _State.OUTSIDE
+
     def _same(self, data: bytes, at: int, until: int) -> None:
         if self._state is _State.INSIDE:
             self._keep(data[at:until])
         else:
-            self._junk += len(data[at:until].strip(_BLANK))
+            self._junk += len(data[at:until].translate(None, _BLANK))
 
     def _act(self, byte: int) -> None:
         row = _TABLE[self._state]
@@ -178,8 +181,9 @@ class Framer:
         self._size += len(data)
         if self._size <= self._largest:
             self._payload += data
-        elif len(self._payload) > KEPT_OF_LARGE or self._size - len(data) <= self._largest:
-            self._payload = bytearray((bytes(self._payload) + data)[:KEPT_OF_LARGE])
+            return
+        del self._payload[KEPT_OF_LARGE:]
+        self._payload += data[: KEPT_OF_LARGE - len(self._payload)]
 
     def _end(self) -> None:
         payload, size = self._reset()
