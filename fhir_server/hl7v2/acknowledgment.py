@@ -180,6 +180,25 @@ def answer_to(
     return made
 
 
+def batch_of_answers(header: Message, answers: Sequence[Message], answering: Answering) -> bytes:
+    """The answers to the messages of a batch as a batch.
+
+    header: the BHS or FHS that the messages came under.
+    """
+    asked = header.header
+    made = Segment(written("BHS", [], header.delimiters), header.delimiters)
+    for to, from_ in ((3, 5), (4, 6), (5, 3), (6, 4)):
+        made.put_raw(to, asked.raw(from_))
+    made.put(7, answering.now.strftime("%Y%m%d%H%M%S%z"))
+    made.put(11, answering.control_id)
+    made.put_raw(12, asked.raw(11))
+    made.trim()
+    field = header.delimiters.field
+    start = f"{made.text}\r".encode(header.decoded.codec, "replace")
+    end = f"BTS{field}{len(answers)}\r".encode(header.decoded.codec)
+    return start + b"".join(each.encode(replace=True) for each in answers) + end
+
+
 def refusal(raw: bytes, answering: Answering, text: str) -> Message:
     """The answer AR to bytes that are no message, so that the sender does not wait."""
     made = _begun(Delimiters(), Decoded("", "utf-8", "utf-8"))

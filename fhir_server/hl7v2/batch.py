@@ -10,6 +10,7 @@ from fhir_server.hl7v2.segment import Segment
 
 _PART = re.compile(r"(?:\A|(?<=[\r\n]))[ \t]*(MSH|FHS|BHS|BTS|FTS)(?![A-Za-z0-9])")
 _PART_BYTES = re.compile(_PART.pattern.encode("ascii"))
+_AROUND = (b"FHS", b"BHS", b"BTS", b"FTS")
 _COUNT = {"BTS": "messages of the batch", "FTS": "batches of the file"}
 
 
@@ -78,12 +79,12 @@ def _pieces(raw: bytes) -> Iterator[tuple[str, tuple[Decoded, bytes]]]:
         yield from _wide_pieces(whole)
         return
     data = raw[len(whole.bom) :]
+    if _is_one_message(data):
+        yield "MSH", (whole, raw)
+        return
     starts = [(found[1].decode("ascii"), found.start()) for found in _PART_BYTES.finditer(data)]
     if not starts:
         raise NoHeader(f"expected MSH, FHS or BHS, found {whole.text.strip()[:20]!r}")
-    if len(starts) == 1 and not data[: starts[0][1]].strip():
-        yield starts[0][0], (whole, raw)
-        return
     # What stands before the first header is kept with it.
     ends = [start for _, start in starts[1:]] + [len(data)]
     begins = [0] + [start for _, start in starts[1:]]
@@ -92,6 +93,12 @@ def _pieces(raw: bytes) -> Iterator[tuple[str, tuple[Decoded, bytes]]]:
         if data[begin:start].strip():
             raise NoHeader(f"expected MSH, FHS or BHS, found {data[begin:start].strip()[:20]!r}")
         yield name, (decode(piece), piece)
+
+
+def _is_one_message(data: bytes) -> bool:
+    """Whether nothing in it can be the start of another message or of a batch."""
+    begins = data.lstrip(b" \t\r\n").startswith(b"MSH")
+    return begins and data.count(b"MSH") == 1 and not any(name in data for name in _AROUND)
 
 
 def _wide_pieces(whole: Decoded) -> Iterator[tuple[str, tuple[Decoded, bytes]]]:

@@ -47,6 +47,12 @@ class Message:
         """The first segment."""
         return self.segments[0]
 
+    @property
+    def is_fragment(self) -> bool:
+        """Whether it goes on in another message, or goes on with one (HL7 v2 2.10.2)."""
+        continued = self.header.name == "MSH" and bool(self.header.value(14))
+        return continued or self.first("DSC") is not None or self.first("ADD") is not None
+
     def all(self, name: str) -> Iterator[Segment]:
         """The segments of a name, in order."""
         return (each for each in self.segments if each.name == name)

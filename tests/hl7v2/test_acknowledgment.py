@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from fhir_server.hl7v2 import parse
+from fhir_server.hl7v2 import parse, read_payload
 from fhir_server.hl7v2.acknowledgment import (
     CONDITIONS,
     Code,
     Location,
     Problem,
     acknowledgment,
+    batch_of_answers,
     is_answer,
     is_enhanced,
     refusal,
@@ -159,6 +160,19 @@ def test_an_acknowledgment_gets_no_application_acknowledgment(accept: str) -> No
 )  # fmt: skip
 def test_the_version_as_numbers(version: str, expected: tuple[int, ...]) -> None:
     assert version_of(of_version(version)) == expected
+
+
+def test_a_batch_may_be_answered_by_a_batch() -> None:
+    header = "BHS|^~\\&|HIS|W\xe4rd|RIS|XRAY|7||||B7\r"
+    asked = read_payload((header + ORDER + ORDER.replace("|42|", "|43|") + "BTS|2\r").encode())
+    answers = [acknowledgment(each, Code.AA, ANSWERING) for each in asked.messages]
+    found = batch_of_answers(asked.batches[0], answers, ANSWERING)
+    lines_ = found.decode().split("\r")
+    assert lines_[0] == "BHS|^~\\&|RIS|XRAY|HIS|W\xe4rd|20261121080005+0000||||R1|B7"
+    assert lines_[-2:] == ["BTS|2", ""]
+    read = read_payload(found)
+    assert [each.value("MSA-2") for each in read.messages] == ["42", "43"]
+    assert not read.warnings
 
 
 def test_every_condition_can_be_told() -> None:

@@ -139,6 +139,20 @@ def test_segments_may_be_removed_and_moved() -> None:
     assert found.encode().index(b"ORC") < found.encode().index(b"PID")
 
 
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        (ORDER, False),
+        (ORDER.replace("|2.5.1|||", "|2.5.1||7|"), True),
+        (ORDER + "DSC|7\r", True),
+        (ORDER + "ADD|x\r", True),
+        ("BHS|^~\\&|||||||||||x|x|x\r", False),
+    ],
+)
+def test_a_message_that_goes_on_elsewhere_is_known(text: str, fragment: bool) -> None:
+    assert message(text).is_fragment == fragment
+
+
 def test_a_character_that_the_character_set_lacks_is_told_or_replaced() -> None:
     found = parse(b"MSH|^~\\&|A|||||||||||||||8859/1\r")
     found.header.put(3, "\u4e2d")
