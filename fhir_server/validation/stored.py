@@ -16,7 +16,7 @@ from fhir_server.terminology import Sources, Terminology
 from fhir_server.terminology.memory import Memory
 from fhir_server.terminology.sources import Held, Name, choose, split_canonical
 from fhir_server.terminology.value_set import ValueSetRules
-from fhir_server.validation.profiles.answering import answered
+from fhir_server.validation.profiles.answering import Ready, answered
 from fhir_server.validation.profiles.base import type_of
 from fhir_server.validation.profiles.findings import Question, Report
 from fhir_server.validation.profiles.profile import Profiles
@@ -31,6 +31,8 @@ TYPE = "StructureDefinition"
 _MOST_STATES = 16
 # Canonicals of one state, known or not; resources may name any number of unknown ones.
 _MOST_CANONICALS = 20_000
+# Value sets asked for ahead, for one set of profiles.
+_MOST_AHEAD = 50
 # Where a StructureDefinition, or any resource, refers to other StructureDefinitions.
 _REFERRING = ("profile", "targetProfile", "baseDefinition")
 
@@ -61,11 +63,20 @@ class _State:
         self._definitions = definitions
         self.provided = provided
         self.read: dict[str, Mapping[str, Any] | None] = {}
+        # The value sets that resources of some profiles were asked about.
+        self.asked: dict[tuple[str, ...], frozenset[str]] = {}
         self.validator = Validator(Profiles(self._find, definitions), structure)
 
     def is_of_r4(self, canonical: str) -> bool:
         """Whether it is one of R4's own types, which no stored definition replaces."""
         return type_of(self._definitions, canonical) is not None
+
+    def remember(self, profiles: tuple[str, ...], questions: Iterable[Question]) -> None:
+        """Keep in mind which value sets the next resource of some profiles will need."""
+        known = self.asked.get(profiles, frozenset())
+        asked = known.union(question.value_set for question in questions)
+        if profiles and asked != known and len(asked) <= _MOST_AHEAD:
+            self.asked[profiles] = asked
 
     def _find(self, canonical: str) -> Mapping[str, Any] | None:
         if self.is_of_r4(canonical):
@@ -105,15 +116,23 @@ class Session:
         profiles = tuple(profiles)
         named = await in_turns(resource, partial(_named, resource))
         await self._read({*profiles, *named})
+        # Asked for ahead, the resource need be looked at once only.
+        asked = self._state.asked.get(profiles, frozenset())
+        answers = Ready(
+            await self._terminology.ready_value_sets(self._ctx, self._store, asked) if asked else {}
+        )
         while True:
             try:
-                return await self._state.validator.conclude(
+                report = await self._state.validator.conclude(
                     resource,
                     profiles,
                     ask=self._answers,
                     settings=settings,
+                    answers=answers,
                     resolver=resolver,
                 )
+                self._state.remember(profiles, answers)
+                return report
             except _Unread as unread:
                 await self._read({unread.canonical})
 

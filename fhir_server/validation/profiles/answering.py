@@ -1,7 +1,7 @@
 """Answers the questions of a validation from value sets, each value set asked for once."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from fhir_server.outcome import Refusal
 from fhir_server.terminology.value_set import ValueSetRules
@@ -27,6 +27,21 @@ async def answered(
             continue
         answers |= {question: _answer(rules, question) for question in asked}
     return answers
+
+
+class Ready(dict[Question, bool | None]):
+    """Answers from value sets that are at hand, each made when it is asked for."""
+
+    def __init__(self, value_sets: Mapping[str, ValueSetRules]) -> None:
+        super().__init__()
+        self._value_sets = value_sets
+
+    def __missing__(self, question: Question) -> bool | None:
+        rules = self._value_sets.get(question.value_set)
+        if rules is None:
+            raise KeyError(question)
+        answer = self[question] = _answer(rules, question)
+        return answer
 
 
 def _answer(rules: ValueSetRules, question: Question) -> bool | None:

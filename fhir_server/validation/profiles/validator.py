@@ -65,7 +65,7 @@ class Validator:
         root = root_node(resource)
         if root is None or any("nested too deeply" in each.diagnostics for each in of_structure):
             return Report(of_structure)
-        run = Run(self.profiles, settings, answers or {}, resolver)
+        run = Run(self.profiles, settings, {} if answers is None else answers, resolver)
         rules = self._thorough if settings.warnings else self._strict
         rules.check(root, run)
         for canonical in profiles:
@@ -79,15 +79,16 @@ class Validator:
         *,
         ask: Ask,
         settings: Settings | None = None,
-        answers: Answers | None = None,
+        answers: dict[Question, bool | None] | None = None,
         resolver: Resolve | None = None,
     ) -> Report:
         """Like `validate`, with all questions of a round asked at once, and without a long stop.
 
+        answers: what is known of codes; what is asked is added.
         ask: takes questions and gives an answer to each; None is what nobody can tell.
         """
         profiles = tuple(profiles)
-        known: dict[Question, bool | None] = dict(answers or {})
+        known: dict[Question, bool | None] = {} if answers is None else answers
         for _ in range(_ROUNDS):
             validate = partial(
                 self.validate,
