@@ -22,12 +22,12 @@ _SUMMARIES = {
 
 def _handler(step: str) -> Handler:
     async def move(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
-        return await take_step(engine, ctx, parameters, step, making=_used)
+        return await take_step(engine, ctx, parameters, step, making=used)
 
     return move
 
 
-async def _used(work: Work) -> None:
+async def used(work: Work) -> None:
     """What the step was shown: the coverage that pays, the specimen that is examined."""
     for name in ("coverage", "specimen"):
         work.sources += [each["reference"] for each in work.parameters.all(name)]

@@ -27,10 +27,10 @@ async def report(engine: Engine, ctx: Context, parameters: Parameters) -> Result
         await store_results(work, given(parameters, status))
 
     step = step_of(status)
-    return await take_step(engine, ctx, parameters, step, making=making, repeated=_shown)
+    return await take_step(engine, ctx, parameters, step, making=making, repeated=shown)
 
 
-async def _shown(work: Work) -> None:
+async def shown(work: Work) -> None:
     """Show the report that there is."""
     identity = work.noted(REPORT)
     if identity is not None:
@@ -53,7 +53,7 @@ async def amend(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
     own_id = [("DiagnosticReport", parameters.id)]
     return await take_step(
         engine, ctx, parameters, "amend",
-        making=making, repeated=_shown, order_id=order_id, more=own_id,
+        making=making, repeated=shown, order_id=order_id, more=own_id,
     )  # fmt: skip
 
 

@@ -45,9 +45,10 @@ def given(parameters: Parameters, status: str) -> Given:
     )
 
 
-async def store_results(work: Work, results: Given) -> None:
+async def store_results(work: Work, results: Given, beside: Resource | None = None) -> None:
     """Store results of an order: a new report, or the next version of the one there is.
 
+    beside: elements of the report that its source says itself, such as identifiers.
     Raises `Invalid`, 422, for results that break a rule.
     """
     about = replace(work.about, subject=await _subject(work))
@@ -63,7 +64,7 @@ async def store_results(work: Work, results: Given) -> None:
     )
     references = [f"Observation/{resource['id']}" for _, resource in observations]
     id_ = old.id if old is not None else work.ctx.new_id()
-    report = reports.report(about, results, references, earlier, id_)
+    report = _with(reports.report(about, results, references, earlier, id_), beside or {})
     work.note(REPORT, work.store("report", report, old))
     for new, resource in observations:
         held = work.held.get(("Observation", resource["id"]))
@@ -72,6 +73,15 @@ async def store_results(work: Work, results: Given) -> None:
     work.sources += [each["reference"] for each in results.studies if "reference" in each]
     if result_of(report) == "critical":
         await _flag(work, about, report, [resource for _, resource in observations])
+
+
+def _with(report: Resource, beside: Resource) -> Resource:
+    known = report.get("identifier", [])
+    added = [each for each in beside.get("identifier", ()) if each not in known]
+    report = report | beside
+    if "effectivePeriod" in beside:
+        report.pop("effectiveDateTime", None)
+    return report | ({"identifier": [*known, *added]} if known or added else {})
 
 
 async def _subject(work: Work) -> Resource:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -144,33 +145,53 @@ def _values(arrival: Arrival) -> tuple[Any, ...]:
     return tuple(getattr(arrival, name) for name in _ARRIVAL)
 
 
-async def next_of(
-    connection: Connection, tenant: str, sender: str
-) -> tuple[bool, Held | None, bool]:
-    """Whether this transaction alone has a sender's messages now, and the oldest that waits.
+async def peek(connection: Connection, tenant: str, sender: str) -> Held | None:
+    """The oldest message of a sender that waits; somebody else may be at it."""
+    cursor = await connection.execute(
+        f"select {_HELD} from {schema_name(tenant)}.message "
+        "where sender = %s and state = 'received' order by id limit 1",
+        (sender,),
+    )
+    row = await cursor.fetchone()
+    return Held(*row) if row else None
 
-    Also whether an earlier message had the same control id with other content.
-    """
+
+class Begun(Enum):
+    """How it stands with a message when a transaction begins to carry it out."""
+
+    READY = auto()
+    REUSED = auto()
+    """It is, and an earlier message of other content had its control id."""
+    ELSEWHERE = auto()
+    """Another worker carries out a message of this sender."""
+    OVER = auto()
+    """It does not wait any more, or an older one does."""
+
+
+async def begin(connection: Connection, tenant: str, held: Held) -> Begun:
+    """Have a sender's messages for oneself until the transaction ends, to carry out the oldest."""
     schema = schema_name(tenant)
     async with connection.pipeline():
         lock = await connection.execute(
-            "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (f"{schema}|{sender}",)
+            "select pg_try_advisory_xact_lock(hashtextextended(%s, 0)), "
+            "set_config('fhir_server.origin', %s, true)",
+            (f"{schema}|{held.sender}", f"{held.application}|{held.facility}"),
         )
         # A statement of its own, so that it sees what was committed before the lock was had.
         oldest = await connection.execute(
-            f"select {_HELD}, control_id <> '' and exists (select from {schema}.message e "
+            f"select id, control_id <> '' and exists (select from {schema}.message e "
             "where e.application = m.application and e.facility = m.facility "
             "and e.control_id = m.control_id and e.control_id <> '' and e.id < m.id) "
             f"from {schema}.message m where sender = %s and state = 'received' "
             "order by id limit 1",
-            (sender,),
+            (held.sender,),
         )
-        locked = await lock.fetchone()
-        row = await oldest.fetchone()
-    alone = locked is not None and bool(locked[0])
-    if row is None or not alone:
-        return alone, None, False
-    return True, Held(*row[:-1]), row[-1]
+    locked, row = await lock.fetchone(), await oldest.fetchone()
+    if locked is None or not locked[0]:
+        return Begun.ELSEWHERE
+    if row is None or row[0] != held.id:
+        return Begun.OVER
+    return Begun.REUSED if row[1] else Begun.READY
 
 
 async def finish(

@@ -1,0 +1,123 @@
+"""What the FHIR API shows of a message: a Communication, and a Provenance of what it changed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fhir_server.interactions.writing import instant_text
+from fhir_server.workflow.canonicals import BASE, structure_definition
+
+Resource = dict[str, Any]
+
+PROFILE = structure_definition("hl7v2-message")
+STATE = structure_definition("hl7v2-message-state")
+DIRECTION = f"{BASE}/CodeSystem/hl7v2-message-direction"
+TYPE = f"{BASE}/hl7v2-message-type"
+CONTROL_ID = f"{BASE}/hl7v2-control-id"
+APPLICATION = f"{BASE}/hl7v2-application"
+CONTENT_TYPE = "x-application/hl7-v2+er7"
+INCOMING, OUTGOING = "incoming", "outgoing"
+
+_MODE = "http://terminology.hl7.org/CodeSystem/v3-ParticipationMode"
+_PARTICIPATION = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+_DATA_OPERATION = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+# Communication.status by what became of the message.
+_STATUSES = {
+    "done": "completed", "sent": "completed", "queued": "in-progress", "ignored": "not-done",
+    "error": "on-hold", "failed": "on-hold",
+}  # fmt: skip
+_MOST_NOTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is told of a message.
+
+    sender, receiver: application and facility. at: received, or written, when. sent: as FHIR
+        writes it, empty if the message does not say. orders: references. notes: issues, for people.
+    """
+
+    record: str
+    direction: str
+    state: str
+    type: str
+    control_id: str
+    sender: tuple[str, str]
+    receiver: tuple[str, str]
+    size: int
+    at: datetime
+    patient: str = ""
+    orders: Sequence[str] = ()
+    reason: str = ""
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def communication(facts: Facts) -> Resource:
+    """The Communication that tells of a message (R4 communication.html)."""
+    made: Resource = {
+        "resourceType": "Communication",
+        "id": facts.record,
+        "meta": {"profile": [PROFILE]},
+        "extension": [{"url": STATE, "valueCode": facts.state}],
+        "status": _STATUSES[facts.state],
+        "category": [{"coding": [{"system": DIRECTION, "code": facts.direction}]}],
+        "medium": [{"coding": [{"system": _MODE, "code": "ELECTRONIC"}]}],
+        "topic": {"coding": [{"system": TYPE, "code": facts.type or "unknown"}]},
+        "payload": [
+            {
+                "contentAttachment": {
+                    "contentType": CONTENT_TYPE,
+                    "url": f"Communication/{facts.record}/$hl7v2-message",
+                    "size": facts.size,
+                    "title": " ".join(e for e in (facts.type, facts.control_id) if e) or "unknown",
+                }
+            }
+        ],
+    }
+    if facts.control_id.strip():
+        made["identifier"] = [{"system": CONTROL_ID, "value": facts.control_id}]
+    if facts.orders:
+        made["basedOn"] = [{"reference": each} for each in facts.orders]
+    if facts.patient:
+        made["subject"] = {"reference": facts.patient}
+    if any(facts.sender):
+        made["sender"] = _system(facts.sender)
+    if any(facts.receiver):
+        made["recipient"] = [_system(facts.receiver)]
+    made["received" if facts.direction == INCOMING else "sent"] = instant_text(facts.at)
+    if facts.reason:
+        made["statusReason"] = {"text": facts.reason}
+    if facts.notes:
+        made["note"] = [{"text": each} for each in facts.notes[:_MOST_NOTES]]
+    return made
+
+
+def _system(named: tuple[str, str]) -> Resource:
+    """An application at a facility, which no resource stands for."""
+    value = "|".join(named)
+    display = " at ".join(each for each in named if each.strip())
+    return {"identifier": {"system": APPLICATION, "value": value}, "display": display or value}
+
+
+def provenance(
+    id_: str, record: str, targets: Iterable[str], who: str, type_: str, at: datetime
+) -> Resource:
+    """The Provenance of what a message changed beside steps of orders (R4 provenance.html)."""
+    return {
+        "resourceType": "Provenance",
+        "id": id_,
+        "target": [{"reference": each} for each in targets],
+        "recorded": instant_text(at),
+        "activity": {
+            "coding": [{"system": _DATA_OPERATION, "code": "UPDATE"}],
+            "text": f"HL7 v2 {type_}",
+        },
+        "agent": [
+            {
+                "type": {"coding": [{"system": _PARTICIPATION, "code": "author"}]},
+                "who": {"display": who},
+            }
+        ],
+        "entity": [{"role": "derivation", "what": {"reference": f"Communication/{record}"}}],
+    }
