@@ -27,6 +27,7 @@ from fhir_server.workflow.recording import state_of
 from fhir_server.workflow.refusals import invalid
 from fhir_server.workflow.settings import OrderSettings
 from fhir_server.workflow.states import State, Table, Workflow
+from fhir_server.workflow.study_uids import STUDY_UID
 
 
 @dataclass(slots=True)
@@ -279,7 +280,7 @@ class Applying:
             task = await self.reader.last(held)
         type_ = order_type(before) or ""
         state = self.workflow.states[state_of(task or {}) or self.workflow.tables[type_].initial]
-        kinds = self.settings.numbering.kinds
+        kinds = (STUDY_UID, *self.settings.numbering.kinds)
         after = changing.changed(before, change.new, state, kinds, around)
         self._check_named(before, after, around)
         change.new = creation.with_indication(after, around)

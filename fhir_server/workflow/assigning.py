@@ -12,6 +12,7 @@ from fhir_server.storage.store import Connection
 from fhir_server.workflow.canonicals import WORKFLOW_ERROR
 from fhir_server.workflow.numbers import Numbering, NumberKind
 from fhir_server.workflow.orders import Resource
+from fhir_server.workflow.study_uids import STUDY_UID, with_study_uid
 
 # Orders by the reference under which they are stored.
 Orders = dict[str, Resource]
@@ -33,10 +34,12 @@ async def assign(
     Raises `Conflict` for a supplied number that another order has. One given out here that
     somebody supplied before is left out.
     """
+    for reference, order in orders.items():
+        orders[reference] = with_study_uid(order)
     supplied = [
         (reference, kind)
         for reference, order in orders.items()
-        for kind in numbering.kinds
+        for kind in (*numbering.kinds, STUDY_UID)
         if kind.of(order) is not None
     ]
     for reference, kind in supplied:
