@@ -239,6 +239,17 @@ async def known(connection: Connection, tenant: str, archive: str) -> dict[str, 
     return {row[0]: KnownStudy(*row) for row in await cursor.fetchall()}
 
 
+async def is_deleting(connection: Connection, tenant: str, archive: str, id_: str) -> bool:
+    """Whether somebody asked for the deletion of a study; nobody does until the caller's end."""
+    cursor = await connection.execute(
+        f"select deleting from {schema_name(tenant)}.archive_study "
+        "where archive = %s and id = %s for update",
+        (archive, id_),
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 async def under(
     connection: Connection, tenant: str, archive: str, study_uid: str
 ) -> list[KnownStudy]:
