@@ -1,13 +1,20 @@
 """Rules as closures that build FHIR elements: compiled once for each set of overlays."""
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.mapping.entries import Deletion, Entry, Find
-from fhir_server.mapping.evaluation import compile_condition, compile_each, compile_one, text_of
-from fhir_server.mapping.expressions import ExpressionError, Path, read
+from fhir_server.mapping.evaluation import (
+    compile_condition,
+    compile_each,
+    compile_one,
+    has_part,
+    text_of,
+)
+from fhir_server.mapping.expressions import ExpressionError, Path, paths, read
 from fhir_server.mapping.loading import Book
 from fhir_server.mapping.primitives import CONVERTERS
 from fhir_server.mapping.primitives import text_of as primitive_text
@@ -115,9 +122,7 @@ class Builder:
             slot = self._slot(rule, type_)
             values, make = self._values(rule, slot)
             step = _store(rule, slot, values, make, outermost)
-        if when is None:
-            return step
-        return lambda scope, target: when(scope) and step(scope, target)
+        return _guarded(rule, when, step)
 
     def _include(self, rule: Rule, steps: list[Step]) -> Step:
         if not rule.get("from"):
@@ -247,6 +252,20 @@ class Builder:
         steps = self.mapping(name, type_)
         steps = [*steps, *(self._rule(each, type_) for each in rule.rules)]
         rules = self.book.resources.get(mapping.to)
+        alone = not rule.rules and self._alone(name)
+
+        def once(scope: Scope, item: Any) -> Json | None:
+            # The same text names the same, such as the observer of thirty results.
+            if not alone or not isinstance(item, Value) or scope.run.trace is not None:
+                return make(scope, item)
+            made = scope.run.made
+            key = (name, item.text)
+            if key not in made:
+                reference: Json | None = make(scope, item)
+                if reference is None or reference["reference"].startswith("#"):
+                    return reference
+                made[key] = reference["reference"]
+            return {"reference": made[key]}
 
         def make(scope: Scope, item: Any) -> Json | None:
             resource: Json = {"resourceType": mapping.to}
@@ -257,18 +276,38 @@ class Builder:
             entries.current = owner
             return _reference(scope, resource, rules, rule) if read else None
 
-        return make
+        return once
+
+    def _alone(self, name: str) -> bool:
+        """Whether a mapping reads nothing but the value in hand."""
+        mapping = self.book.mappings[name]
+        return all(self._reads_value_only(rule) for rule in mapping.rules)
+
+    def _reads_value_only(self, rule: Rule) -> bool:
+        texts_ = [rule.get(key) for key in ("from", "when") if rule.get(key)]
+        if rule.get("each") or rule.get("find") or rule.get("ref"):
+            return False
+        if any(path.segment for text in texts_ for path in paths(read(text))):
+            return False
+        others = [rule.get(key) for key in ("as", "make", "include") if rule.get(key)]
+        inner = all(self._reads_value_only(each) for each in rule.rules)
+        return inner and all(self._alone(each) for each in others)
 
     def _link(self, rule: Rule, type_: TypeDefinition) -> Link:
         slot = self._slot(rule, type_)
         when = compile_condition(rule.get("when")) if rule.get("when") else None
         wrap = rule.get("extension"), rule.get("element")
+        inside, beside = rule.get("inside"), rule.get("with") or {}
 
         def step(scope: Scope, target: Json, entries: Sequence[Entry]) -> None:
             if when is not None and not when(scope):
                 return
+            if not entries and rule.get("value"):
+                _put(scope, target, slot, copy.deepcopy(rule.get("value")), rule, None)
             for entry in entries if slot.many else entries[:1]:
                 reference: Json = {"reference": entry.full_url}
+                if inside:
+                    reference = {inside: reference, **copy.deepcopy(beside)}
                 if wrap[0]:
                     reference = {"url": wrap[0], wrap[1] or "valueReference": reference}
                 _put(scope, target, slot, reference, rule, None)
@@ -359,7 +398,7 @@ def _coded(rule: Rule, make: Make, table: Table, type_: str) -> Make:
     """A concept with the code that a map has for it first, and its own coding kept."""
 
     def coded(scope: Scope, item: Any) -> Json | None:
-        value = make(scope, item)
+        value: Json | None = make(scope, item)
         text = text_of(item)
         concept = table.codes.get(text) if text else None
         if text and concept is None:
@@ -396,6 +435,8 @@ def _store(
 
     def step(scope: Scope, target: Json) -> bool:
         read = False
+        if first and _taken(target, slot):
+            return False
         for item in values(scope):
             value = make(scope, item)
             if value is None:
@@ -411,15 +452,21 @@ def _store(
     return step
 
 
-def _put(scope: Scope, target: Json, slot: Slot, value: Any, rule: Rule, item: Any) -> bool:
-    """Put a value where it belongs; an element that has one already keeps it."""
+def _taken(target: Json, slot: Slot) -> bool:
+    """Whether an element that may be there once is there, in this or another type of a choice."""
     for name, many in slot.parents:
         inner = target.get(name)
         if inner is None:
-            inner = [{}] if many else {}
-            target[name] = inner
+            return False
         target = inner[0] if many else inner
-    name: str | int = slot.name
+    return slot.name in target or any(each in target for each in slot.variants)
+
+
+def _put(scope: Scope, target: Json, slot: Slot, value: Any, rule: Rule, item: Any) -> bool:
+    """Put a value where it belongs; an element that has one already keeps it."""
+    for parent, many in slot.parents:
+        inner = target.setdefault(parent, [{}] if many else {})
+        target = inner[0] if many else inner
     trace = scope.run.trace
     if isinstance(value, _Unmapped):
         if slot.name not in target:
@@ -431,16 +478,16 @@ def _put(scope: Scope, target: Json, slot: Slot, value: Any, rule: Rule, item: A
         value = value.code
     if slot.many:
         container = target.setdefault(slot.name, [])
-        if value in container:
-            return True
-        container.append(value)
-        target, name = container, len(container) - 1
-    else:
-        if slot.name in target or any(each in target for each in slot.variants):
-            return False
-        target[slot.name] = value
+        if value not in container:
+            container.append(value)
+            if trace is not None:
+                trace[id(container), len(container) - 1] = _mark(scope, rule, item)
+        return True
+    if slot.name in target or any(each in target for each in slot.variants):
+        return False
+    target[slot.name] = value
     if trace is not None:
-        trace[id(target), name] = _mark(scope, rule, item)
+        trace[id(target), slot.name] = _mark(scope, rule, item)
     return True
 
 
@@ -483,6 +530,33 @@ def _delete(scope: Scope, rule: Rule, slot: Slot) -> None:
     if rule.get("extension"):
         items = (("url", rule.get("extension")),)
     entry.deletions.append(Deletion(element, items))
+
+
+def _guarded(rule: Rule, when: Callable[[Scope], bool] | None, step: Step) -> Step:
+    """A step that is not tried where its source is empty, which is the usual case."""
+    source = read(rule.get("from")) if rule.get("from") else None
+    if isinstance(source, Path) and source.segment and source.field:
+        name, field = source.segment, source.field
+
+        def on_field(scope: Scope, target: Json) -> bool:
+            segment = scope.find(name)
+            if segment is None or field >= len(segment.fields) or not segment.fields[field]:
+                return False
+            return (when is None or when(scope)) and step(scope, target)
+
+        return on_field
+    if isinstance(source, Path) and len(source.parts) >= 1:
+        number = source.parts[0]
+
+        def on_part(scope: Scope, target: Json) -> bool:
+            if not has_part(scope.value, number):
+                return False
+            return (when is None or when(scope)) and step(scope, target)
+
+        return on_part
+    if when is None:
+        return step
+    return lambda scope, target: when(scope) and step(scope, target)
 
 
 def _refer(link: Link) -> Step:
@@ -543,7 +617,7 @@ def _reference(scope: Scope, resource: Json, rules: Any, rule: Rule) -> Json:
     """A reference to a resource of its own, or to one within that which refers to it."""
     entries = scope.run.entries
     tokens = tokens_of(resource, rules)
-    if not tokens:
+    if not tokens or entries.contain:
         return _contained(scope, resource)
     known = entries.known(resource["resourceType"], tokens)
     if known is None:
@@ -560,11 +634,13 @@ def _contained(scope: Scope, resource: Json) -> Json:
     if owner is None:
         return {"display": resource.get("name", resource["resourceType"])}
     contained = owner.resource.setdefault("contained", [])
+    contained += (e for e in resource.pop("contained", ()) if e not in contained)
     for each in contained:
         if {n: v for n, v in each.items() if n != "id"} == resource:
             return {"reference": f"#{each['id']}"}
-    contained += resource.pop("contained", ())
-    resource["id"] = scope.run.entries.new_id(resource["resourceType"])
+    # By its content, so that the same has the same id in every message.
+    digest = hashlib.sha1(repr(resource).encode(), usedforsecurity=False).hexdigest()[:12]
+    resource["id"] = f"{resource['resourceType'].lower()}-{digest}"
     contained.append(resource)
     return {"reference": f"#{resource['id']}"}
 

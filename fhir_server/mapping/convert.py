@@ -312,6 +312,7 @@ def _make(plan: _Plan, scope: Scope) -> None:
     resource: Resource = {"resourceType": rules.type}
     entry = Entry(rules.name, rules, resource, run.entries.new_url(), plan.mode, group=scope.group)
     run.entries.current = entry
+    run.entries.contain = rules.name == "header"
     read = False
     for step in plan.steps:
         if step(scope, resource):

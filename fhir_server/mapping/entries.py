@@ -73,8 +73,9 @@ class Entries:
         self._source = source
         self._entries: list[Entry] = []
         self._known: dict[tuple[str, str], Entry] = {}
-        self._ids = 0
         self.current: Entry | None = None
+        # Whether what a resource refers to stands within it, whatever it is known by.
+        self.contain = False
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -82,11 +83,6 @@ class Entries:
     def new_url(self) -> str:
         """A URL for the next entry."""
         return f"urn:uuid:{uuid.uuid5(_SPACE, f'{self._source}|{len(self._entries)}')}"
-
-    def new_id(self, type_: str) -> str:
-        """An id for the next contained resource."""
-        self._ids += 1
-        return f"{type_.lower()}-{self._ids}"
 
     def known(self, type_: str, tokens: tuple[str, ...]) -> Entry | None:
         """An entry of this message that is the same resource."""

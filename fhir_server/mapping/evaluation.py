@@ -83,13 +83,63 @@ def _one(node: Node) -> One:
             return _call(node)
         case Comparison():
             return _comparison(node)
-        case Among(left, choices):
-            value, chosen = _one(left), [_one(each) for each in choices]
-            return lambda scope: text_of(value(scope)) in [text_of(each(scope)) for each in chosen]
+        case Among():
+            return _among(node)
         case Valued(operand):
-            inner = _one(operand)
-            return lambda scope: bool(_is_valued(inner(scope)))
+            return _valued(operand)
     return _logic(node)
+
+
+def _text(node: Node) -> Callable[[Scope], str]:
+    """The text of a node; of a path without making what lies on the way."""
+    if isinstance(node, Constant):
+        constant = node.text
+        return lambda scope: constant
+    if isinstance(node, Path) and node.segment and node.field and node.repetition >= 0:
+        name, place = node.segment, (node.field, max(node.repetition, 1), *node.parts)
+
+        def text(scope: Scope) -> str:
+            segment = scope.find(name)
+            return segment.text(place) if segment is not None else ""
+
+        return text
+    one = _one(node)
+    return lambda scope: text_of(one(scope))
+
+
+def _among(node: Among) -> One:
+    value = _text(node.left)
+    constants = [each.text for each in node.choices if isinstance(each, Constant)]
+    if len(constants) == len(node.choices):
+        among = frozenset(constants)
+        return lambda scope: value(scope) in among
+    chosen = [_text(each) for each in node.choices]
+    return lambda scope: value(scope) in [each(scope) for each in chosen]
+
+
+def _valued(node: Node) -> One:
+    if isinstance(node, Path) and node.segment and node.field and not node.parts:
+        name, field = node.segment, node.field
+        if node.repetition <= 0:
+
+            def has(scope: Scope) -> bool:
+                segment = scope.find(name)
+                return segment is not None and segment.has(field)
+
+            return has
+    if isinstance(node, Path) and node.segment is None and len(node.parts) == 1:
+        number = node.parts[0]
+        return lambda scope: has_part(scope.value, number)
+    inner = _one(node)
+    return lambda scope: bool(_is_valued(inner(scope)))
+
+
+def has_part(value: Item | None, number: int) -> bool:
+    """Whether a part of a value says something."""
+    if not isinstance(value, Value):
+        return number == 1 and bool(value)
+    parts = value.parts
+    return number <= len(parts) and parts[number - 1] not in ("", '""')
 
 
 def _is_valued(found: Any) -> bool:
@@ -97,10 +147,15 @@ def _is_valued(found: Any) -> bool:
 
 
 def _logic(node: Logic) -> One:
-    operands = [_truth(each) for each in node.operands]
+    operands = [_one(each) for each in node.operands]
     if node.operator == "not":
         operand = operands[0]
         return lambda scope: not operand(scope)
+    first, second = (*operands, *operands)[:2]
+    if len(operands) == 2:
+        if node.operator == "and":
+            return lambda scope: bool(first(scope) and second(scope))
+        return lambda scope: bool(first(scope) or second(scope))
     if node.operator == "and":
         return lambda scope: all(each(scope) for each in operands)
     return lambda scope: any(each(scope) for each in operands)
@@ -115,11 +170,11 @@ def _variable(name: str) -> One:
 
 
 def _comparison(node: Comparison) -> One:
-    left, right, operator = _one(node.left), _one(node.right), node.operator
+    left, right, operator = _text(node.left), _text(node.right), node.operator
     if operator == "=":
-        return lambda scope: text_of(left(scope)) == text_of(right(scope))
+        return lambda scope: left(scope) == right(scope)
     if operator == "!=":
-        return lambda scope: text_of(left(scope)) != text_of(right(scope))
+        return lambda scope: left(scope) != right(scope)
     compare: dict[str, Callable[[Decimal, Decimal], bool]] = {
         "<": lambda a, b: a < b,
         ">": lambda a, b: a > b,
@@ -130,7 +185,7 @@ def _comparison(node: Comparison) -> One:
 
     def numeric(scope: Scope) -> bool:
         try:
-            return holds(Decimal(text_of(left(scope))), Decimal(text_of(right(scope))))
+            return holds(Decimal(left(scope)), Decimal(right(scope)))
         except InvalidOperation:
             return False
 

@@ -79,6 +79,11 @@ def _key(scope: Scope, name: Any) -> str:
     return scope.run.entries.key_around(scope.group, _text(name))
 
 
+def _made(scope: Scope, name: Any) -> bool:
+    """Whether a resource of a name was made for this group, or for one around it."""
+    return bool(scope.run.entries.around(scope.group, _text(name)))
+
+
 def _count(scope: Scope, path: Path) -> str:
     segment = scope.find(path.segment or "")
     return str(len(segment.field(path.field))) if segment else "0"
@@ -145,7 +150,8 @@ def _content_type(scope: Scope, type_: Any, subtype: Any) -> str:
              "x-pict": "image"}  # fmt: skip
     base = guess.get(detail) or _TYPES.get(kind.upper())
     known = kind.lower() in ("text", "image", "audio", "video", "application", "multipart")
-    return f"{kind.lower() if known else base or 'application'}/{'jpeg' if detail == 'jpg' else detail}"
+    main = kind.lower() if known else base or "application"
+    return f"{main}/{'jpeg' if detail == 'jpg' else detail}"
 
 
 def _encoded(scope: Scope, data: Any, encoding: Any) -> str:
@@ -227,6 +233,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None, Function, str]] = MappingProxyTyp
         "length": (1, 1, lambda scope, item: str(len(_text(item))), ""),
         "lines": (1, 1, _lines, "path"),
         "lower": (1, 1, lambda scope, item: _text(item).lower(), ""),
+        "made": (1, 1, _made, ""),
         "matches": (2, 2, _matches, ""),
         "observed": (1, None, _observed, ""),
         "replace": (3, 3, lambda s, item, a, b: _text(item).replace(_text(a), _text(b)), ""),

@@ -70,7 +70,9 @@ class Group:
     below: all in it, however deep. made: the resources that were made for it, by name.
     """
 
-    __slots__ = ("at", "below", "grammar", "groups", "made", "near", "own", "parent", "taken")
+    __slots__ = (
+        "_found", "at", "below", "grammar", "groups", "made", "near", "own", "parent", "taken",
+    )  # fmt: skip
 
     def __init__(self, grammar: Grammar, parent: "Group | None" = None) -> None:
         self.grammar = grammar
@@ -80,6 +82,7 @@ class Group:
         self.near: dict[str, list[Segment]] = {}
         self.below: dict[str, list[Segment]] = {}
         self.made: dict[str, list[object]] = {}
+        self._found: dict[str, Segment | None] = {}
         # Where the next segment is looked for, and whether one stands there already.
         self.at = 0
         self.taken = False
@@ -101,6 +104,20 @@ class Group:
             group.below.setdefault(name, []).append(segment)
             near = near and not group.grammar.repeats
             group = group.parent
+
+    def find(self, name: str) -> Segment | None:
+        """The first segment of a name in this group, else in a group around it."""
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Segment | None:
+        group: Group = self
+        found = group.near.get(name) or group.below.get(name)
+        while not found and group.parent is not None:
+            group = group.parent
+            found = group.near.get(name)
+        return found[0] if found else None
 
     def open(self, grammar: Grammar) -> "Group":
         """Begin a group in this one."""

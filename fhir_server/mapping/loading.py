@@ -118,7 +118,9 @@ class Book:
 def read_files(folder: Path) -> Files:
     """Read a folder of mappings. Raises MappingError with everything wrong in its files."""
     check = _validator(folder)
-    base, overlays, problems = [], [], []
+    base: list[Document] = []
+    overlays: list[Document] = []
+    problems: list[str] = []
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).as_posix()
         if name.startswith("guide/"):
@@ -164,7 +166,7 @@ def book_of(files: Files, overlays: Iterable[str] = ()) -> Book:
         _add(sections, document)
     events = sections.get("events", {})
     return Book(
-        mappings={name: each for name, each in sections["mappings"].items()},
+        mappings=dict(sections["mappings"]),
         resources={n: ResourceRules(n, d) for n, d in sections.get("resources", {}).items()},
         messages={n: _message(n, d) for n, d in sections.get("messages", {}).items()},
         structures={n: _grammar(n, d) for n, d in sections.get("structures", {}).items()},

@@ -25,7 +25,7 @@ _YES_NO = {"Y": True, "N": False, "YES": True, "NO": False, "TRUE": True, "FALSE
 def text_of(item: Any) -> str:
     """The text of a value, as a primitive has it."""
     text = item.plain if isinstance(item, Value) else str(item)
-    return _CONTROL.sub("", text)
+    return text if text.isprintable() else _CONTROL.sub("", text)
 
 
 def _string(scope: Scope, text: str) -> str | None:

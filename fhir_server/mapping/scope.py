@@ -57,6 +57,8 @@ class Run:
     issues: list[MappingIssue] = field(default_factory=list)
     # Links between resources, with where they are set once all resources are there.
     pending: list[Any] = field(default_factory=list)
+    # References to what was made of a value already, by mapping and text.
+    made: dict[tuple[str, str], str] = field(default_factory=dict)
     trace: dict[tuple[int, str | int], Mark] | None = None
 
     def tell(self, severity: str, code: str, text: str, item: Any, rule: str = "") -> None:
@@ -95,14 +97,10 @@ class Scope:
 
     def find(self, name: str) -> Segment | None:
         """A segment of this group, of those in it, or of a group around it."""
-        if self.segment is not None and self.segment.name == name:
-            return self.segment
-        group: Group | None = self.group
-        found = group.near.get(name) or self.group.below.get(name) if group else None
-        while not found and group is not None and group.parent is not None:
-            group = group.parent
-            found = group.near.get(name)
-        return found[0] if found else None
+        segment = self.segment
+        if segment is not None and segment.name == name:
+            return segment
+        return self.group.find(name)
 
     def find_all(self, name: str) -> list[Segment]:
         """The segments of a name that belong to this group; else those around it."""

@@ -66,9 +66,9 @@ class Value:
         text = self.text
         delimiters = self.segment.delimiters
         depth = len(self.place)
-        if depth == 2 and delimiters.component:
+        if depth == 2 and delimiters.component and delimiters.component in text:
             text = text.partition(delimiters.component)[0]
-        if depth < 4 and delimiters.subcomponent:
+        if depth < 4 and delimiters.subcomponent and delimiters.subcomponent in text:
             text = text.partition(delimiters.subcomponent)[0]
         return "" if text == NULL else delimiters.unescape(text).strip()
 
@@ -93,7 +93,7 @@ class Segment:
     number: which of its name it is in the message, from 1.
     """
 
-    __slots__ = ("_read", "delimiters", "fields", "name", "number")
+    __slots__ = ("_read", "_texts", "delimiters", "fields", "name", "number")
 
     def __init__(
         self, name: str, fields: Sequence[str], number: int, delimiters: Delimiters
@@ -103,6 +103,7 @@ class Segment:
         self.number = number
         self.delimiters = delimiters
         self._read: dict[int, list[Value]] = {}
+        self._texts: dict[tuple[int, ...], str] = {}
 
     def field(self, number: int) -> list[Value]:
         """The repetitions of a field that say something."""
@@ -126,6 +127,26 @@ class Segment:
     def raw(self, number: int) -> str:
         """A field as it stands; empty if it is not there."""
         return self.fields[number] if number < len(self.fields) else ""
+
+    def text(self, place: tuple[int, ...]) -> str:
+        """A text by its field, repetition, component and subcomponent; empty if it is not there."""
+        text = self._texts.get(place)
+        if text is None:
+            field, repetition, *parts = place
+            read = self.field(field)
+            value = read[repetition - 1] if len(read) >= repetition else None
+            for number in parts:
+                value = value.part(number) if value is not None else None
+            text = self._texts[place] = value.plain if value is not None else ""
+        return text
+
+    def has(self, number: int) -> bool:
+        """Whether a field says something; `""` does not."""
+        fields = self.fields
+        if number >= len(fields):
+            return False
+        text = fields[number]
+        return bool(text) and text != NULL and bool(self.field(number))
 
     def is_null(self, number: int) -> bool:
         """Whether a field says that what it held is to be deleted."""
