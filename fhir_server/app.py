@@ -62,6 +62,7 @@ def build(
     definition_folders: where the definitions are that every tenant gets; by default what comes
         with the server, and the folder that the settings name.
     """
+    own = definition_folders is None and settings.profiles_dir is None
     if definition_folders is None:
         further = settings.profiles_dir
         definition_folders = (folder("profiles"), *((further,) if further else ()))
@@ -74,7 +75,7 @@ def build(
         statement_timeout=settings.statement_timeout,
     )
     structure = StructureCheck(facts)
-    provided = read_provided(definition_folders, structure)
+    provided = read_provided(definition_folders, structure, known_good=own)
     sources = StoredAndShipped()
     terminology = Terminology(sources)
     engine = Engine(

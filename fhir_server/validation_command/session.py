@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         packages = [_package(path) for path in arguments.package]
-        provided = [each.resource for each in read_provided([folder("profiles")])]
+        provided = [each.resource for each in read_provided([folder("profiles")], known_good=True)]
         checker = Checker(Known(packages, provided), arguments.profile)
     except Refusal as error:
         complain(str(error))
