@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from fhir_server import __version__
 from fhir_server.conformance import command as test_command
 from fhir_server.demo import command as demo_command
+from fhir_server.hl7_command import command as hl7_command
 from fhir_server.load import command as load_command
 from fhir_server.package_command import command as package_command
 from fhir_server.settings import Settings
@@ -35,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     package_command.add_arguments(package)
     validate = commands.add_parser("validate", help="validate files, without a server")
     validate_command.add_arguments(validate)
+    hl7 = commands.add_parser("hl7", help="HL7 v2 messages: convert them, see what rules read")
+    hl7_command.add_arguments(hl7)
     test = commands.add_parser("test", help="carry out TestScripts against a server")
     test_command.add_arguments(test)
     health = commands.add_parser("health", help="ask a running server whether it is ready")
@@ -85,6 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
             return package_command.run(parsed)
         case "validate":
             return validate_command.run(parsed)
+        case "hl7":
+            return hl7_command.run(parsed)
         case "health":
             from fhir_server.serve import health
 

@@ -502,8 +502,8 @@ def _mark(scope: Scope, rule: Rule, item: Any) -> Mark:
     if isinstance(item, (Value, Segment)):
         return Mark(rule.label, item.where)
     place = str(rule.get("from") or "")
-    if isinstance(scope.value, Value) and (not place or place.startswith(".")):
-        return Mark(rule.label, scope.value.where if place else "")
+    if place and isinstance(scope.value, Value):
+        return Mark(rule.label, f"{scope.value.where}: {place}")
     return Mark(rule.label, place)
 
 

@@ -50,6 +50,7 @@ class Mapped:
     """
 
     facts: Facts
+    structure: str
     entries: list[Entry]
     steps: list[OrderStep]
     issues: list[MappingIssue]
@@ -180,8 +181,17 @@ class Mapper:
         header = next((e for e in run.entries if e.name == "header"), None)
         entries = [each for each in run.entries if each is not header]
         steps = order_steps(compiled.orders, run, entries)
-        return Mapped(facts, entries, steps, run.issues, known, overlays,
-                      header.resource if header else None, run.trace or {})  # fmt: skip
+        return Mapped(
+            facts=facts,
+            structure=structure,
+            entries=entries,
+            steps=steps,
+            issues=run.issues,
+            known=known,
+            overlays=overlays,
+            header=header.resource if header else None,
+            trace=run.trace or {},
+        )
 
 
 def _zone(name: str) -> tzinfo:

@@ -231,10 +231,18 @@ def _rules(given: Sequence[Json], label: str, tables: Sequence[str]) -> tuple[Ru
         id_ = _id(data, taken)
         taken.add(id_)
         own = f"{label} {id_}"
-        fields = texts(data.get("guide"))
-        guide = tuple(each if "/" in each else f"{t} {each}" for each in fields for t in tables)
+        guide = _guide(texts(data.get("guide")), tables)
         inner = _rules(data.get("rules", ()), own, tables)
         found.append(Rule(id_, own, data, guide, inner))
+    return tuple(found)
+
+
+def _guide(fields: Sequence[str], tables: Sequence[str]) -> tuple[str, ...]:
+    """Rows of the guide as table and field: a field of `PID` is one of tables about `PID`."""
+    found = [each for each in fields if "/" in each]
+    for each in (each for each in fields if "/" not in each):
+        name = re.split(r"[-.]", each)[0]
+        found += [f"{table} {each}" for table in tables if f"/{name}[" in table]
     return tuple(found)
 
 

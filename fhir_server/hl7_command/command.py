@@ -1,0 +1,40 @@
+"""`fhir-server hl7`: its commands and their options. What they do is imported when they run."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The commands and their options."""
+    commands = parser.add_subparsers(dest="hl7_command", required=True, metavar="COMMAND")
+    convert = commands.add_parser("convert", help="print what messages become in FHIR")
+    convert.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="HL7 v2 messages")
+    convert.add_argument(
+        "--explain",
+        action="store_true",
+        help="print each element with the rule behind it and its place in the message",
+    )
+    _add_mappings(convert)
+    coverage = commands.add_parser("coverage", help="print the fields that no rule reads")
+    coverage.add_argument(
+        "paths", nargs="+", type=Path, metavar="FILE|DIR", help="HL7 v2 messages; folders with all"
+    )
+    _add_mappings(coverage)
+    check = commands.add_parser("check", help="check mapping files, overlays included")
+    _add_mappings(check)
+
+
+def _add_mappings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mappings", type=Path, metavar="DIR", help="the rules; default: those of the server"
+    )
+    parser.add_argument(
+        "--zone", default="UTC", help="of times without an offset, as in IANA's names (%(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when all went well, 1 when a message could not be read, 2 when the rules are wrong."""
+    from fhir_server.hl7_command import session
+
+    return session.run(arguments)
