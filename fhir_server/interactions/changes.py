@@ -55,7 +55,8 @@ async def store_changes(
             row = _following(engine, ctx, change, change.old)
             replaced.append((row, change.old.version))
             found.append(row)
-    if not await store_many(engine, ctx, connection, created, replaced):
+    claims = [claim for change in changes for claim in change.claims]
+    if not await store_many(engine, ctx, connection, created, replaced, claims):
         raise Conflict(Issue("transient", "Another writer was faster; try again"))
     return found
 

@@ -28,11 +28,26 @@ async def create(engine: Engine, ctx: Context, request: Request) -> Result:
         await conform(engine, ctx, request.resource)
     if request.if_none_exist is not None:
         return await _create_unless_exists(engine, ctx, request, checked)
-    if has_rules or conditional(checked.references):
+    if has_rules and not conditional(checked.references):
+        return await _create_by_rules(engine, ctx, request)
+    if conditional(checked.references):
         async with engine.store.transaction() as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
             return await _store(engine, ctx, connection, request)
     async with engine.store.connection() as connection:
+        return await _store(engine, ctx, connection, request)
+
+
+async def _create_by_rules(engine: Engine, ctx: Context, request: Request) -> Result:
+    """Create by one statement if that can be, which takes that all numbers are free."""
+    if engine.rules.stands_alone(request.resource):
+        async with engine.store.connection() as connection:
+            try:
+                return await _store(engine, ctx, connection, request)
+            except resources.NumberTaken:
+                pass
+    # One after the other tells which of the numbers is taken, and by whom.
+    async with engine.store.transaction() as connection:
         return await _store(engine, ctx, connection, request)
 
 

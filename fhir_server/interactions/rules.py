@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.outcome import Issue, Refusal
+from fhir_server.storage.numbers import Claim
 from fhir_server.storage.resources import Stored
 from fhir_server.storage.store import Connection
 
@@ -26,6 +27,7 @@ class Change:
     old: its current version, locked by the caller's transaction; None when there never was one.
     new: what it shall be, without the stamp of a version; None deletes it.
     method: the verb that history tells.
+    claims: numbers to be claimed by the statement that stores it, if they are not claimed yet.
     """
 
     type: str
@@ -33,6 +35,7 @@ class Change:
     old: Stored | None
     new: Resource | None
     method: str
+    claims: Sequence[Claim] = ()
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -70,6 +73,13 @@ class Rules(Protocol):
     def concern(self, resource: Resource) -> bool:
         """Whether storing a resource has to be handed over, whatever its type."""
 
+    def stands_alone(self, resource: Resource) -> bool:
+        """Whether creating a resource that concerns rules locks and changes nothing that exists.
+
+        Then `apply` may be called outside of a transaction: all that it gives back is stored by
+        one statement.
+        """
+
     def profiles(self, resource: Resource) -> tuple[str, ...]:
         """Canonicals of profiles that a resource must conform to, beside those it claims."""
 
@@ -103,6 +113,10 @@ class NoRules:
 
     def concern(self, resource: Resource) -> bool:
         """No resource concerns no rule."""
+        return False
+
+    def stands_alone(self, resource: Resource) -> bool:
+        """No resource concerns a rule."""
         return False
 
     def profiles(self, resource: Resource) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from fhir_server.interactions.result import Resource, Result
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64_uncached
 from fhir_server.storage import resources
+from fhir_server.storage.numbers import Claim
 from fhir_server.storage.resources import Stored, Written, deleted_values
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import Connection
@@ -136,10 +137,15 @@ async def store_many(
     connection: Connection,
     created: Sequence[Written],
     replaced: Sequence[tuple[Written, int]],
+    claims: Sequence[Claim] = (),
 ) -> bool:
-    """Store first and next versions of a transaction; False when one is not current any more."""
+    """Store first and next versions of a transaction; False when one is not current any more.
+
+    claims: numbers that the first versions claim; raises `NumberTaken` when one is taken.
+    """
     statements = engine.statements(ctx)
     many = len(created) > _FEW
+    assert not (many and claims), "who stores many has claimed before"
     if many:
         generation = await resources.pinned_generation(connection, statements)
         if any(row.generation != generation for row in created):
@@ -150,7 +156,7 @@ async def store_many(
     if many:
         await resources.create_many(connection, statements, created)
     elif created:
-        await _create_few(engine, ctx, connection, created)
+        await _create_few(engine, ctx, connection, created, claims)
     for row, expected in replaced:
         if not await _store_version(engine, ctx, connection, row, expected):
             return False
@@ -159,12 +165,16 @@ async def store_many(
 
 
 async def _create_few(
-    engine: Engine, ctx: Context, connection: Connection, rows: Sequence[Written]
+    engine: Engine,
+    ctx: Context,
+    connection: Connection,
+    rows: Sequence[Written],
+    claims: Sequence[Claim],
 ) -> None:
     """Store first versions made with the newest search parameters."""
     statements = engine.statements(ctx)
     alike = len({row.generation for row in rows}) == 1
-    while not alike or not await resources.create_some(connection, statements, rows):
+    while not alike or not await resources.create_some(connection, statements, rows, claims):
         await _extract_anew(engine, ctx, connection, rows)
         texts = {text for row in rows for text in row.values.texts}
         await engine.store.learn(connection, ctx.tenant, sorted(texts))

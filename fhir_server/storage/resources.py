@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, cast
 
+from psycopg.errors import UniqueViolation
 from psycopg.pq import TransactionStatus
 
 from fhir_server.storage.statements import LOCK_NAMES, READ_TOGETHER, Kinds, Statements
@@ -209,17 +210,34 @@ async def pinned_generation(connection: Connection, statements: Statements) -> i
     return await _number(connection, statements.pinned_generation)
 
 
+class NumberTaken(Exception):
+    """A number that was to be claimed has a holder."""
+
+
 async def create_some(
-    connection: Connection, statements: Statements, rows: Sequence[Written]
+    connection: Connection,
+    statements: Statements,
+    rows: Sequence[Written],
+    claims: Sequence[tuple[str, str, str]] = (),
 ) -> bool:
     """Store some first versions of one generation, which is cheapest for a few.
 
-    False, and nothing stored, when the generation is over. Raises psycopg.errors.UniqueViolation
-    when an identity is taken.
+    claims: numbers by system, value and holder (`storage.numbers`). False, and nothing stored, when
+    the generation is over. Raises psycopg.errors.UniqueViolation when an identity is taken, and
+    `NumberTaken` when a number is.
     """
     parameters = _parameters_of_some(rows)
     kinds = tuple(f"{name}_rids" in parameters for name in _KIND_NAMES)
-    cursor = await connection.execute(statements.create_some[kinds], parameters)
+    if claims:
+        columns = map(list, zip(*claims, strict=True))
+        parameters |= zip(("claim_systems", "claim_values", "holders"), columns, strict=True)
+    query = statements.create_some[*kinds, bool(claims)]
+    try:
+        cursor = await connection.execute(query, parameters)
+    except UniqueViolation as error:
+        if error.diag.table_name == "claimed_number":
+            raise NumberTaken from error
+        raise
     return await cursor.fetchone() != (0,)
 
 

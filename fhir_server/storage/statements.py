@@ -115,6 +115,13 @@ _INSERT_VALUES_OF_SOME = (
     as t (rid, place, type, id, reference_key, keys, targets)
   where exists (select from written)
 )""",
+    """claimed as (
+  insert into {s}.claimed_number (system, value, holder)
+  select system, value, holder
+  from unnest(%(claim_systems)s::text[], %(claim_values)s::text[], %(holders)s::text[])
+    as t (system, value, holder)
+  where exists (select from written)
+)""",
 )
 
 # Every part of one statement sees the tables as they were when it began: the old values go before
@@ -220,7 +227,9 @@ class Statements:
         # By which kinds of rows the version has: what is absent costs nothing.
         self.create = {kinds: sql(_writing(_CREATE, kinds)) for kinds in _KINDS}
         self.create_some = {
-            kinds: sql(_writing(_CREATE_SOME, kinds, _INSERT_VALUES_OF_SOME)) for kinds in _KINDS
+            (*kinds, claims): sql(_writing(_CREATE_SOME, (*kinds, claims), _INSERT_VALUES_OF_SOME))
+            for kinds in _KINDS
+            for claims in (False, True)
         }
         self.replace = {kinds: sql(_writing(_REPLACE, kinds)) for kinds in _KINDS}
         self.generation = sql("select generation from {s}.index_state")

@@ -177,9 +177,11 @@ class Applying:
 
     async def _number(self, created: Sequence[Change]) -> None:
         orders = {change.reference: change.new for change in created if change.new is not None}
-        await assign(self.settings.numbering, self.blocks, self.ctx, self.reader.connection, orders)
+        connection = self.reader.connection
+        claims = await assign(self.settings.numbering, self.blocks, self.ctx, connection, orders)
         for change in created:
             change.new = orders[change.reference]
+            change.claims = [each for each in claims if each.holder == change.reference]
 
     async def _apply(self, change: Change, created: bool, around: Surroundings) -> None:
         before = self.before[change.identity] or {}

@@ -8,6 +8,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.rules import RuleRefused
 from fhir_server.outcome import Conflict, Issue
 from fhir_server.storage.numbers import Blocks, Claim, claim
+from fhir_server.storage.resources import commits_at_once
 from fhir_server.storage.store import Connection
 from fhir_server.workflow.canonicals import WORKFLOW_ERROR
 from fhir_server.workflow.numbers import Numbering, NumberKind
@@ -28,11 +29,12 @@ def wanted(numbering: Numbering, orders: Iterable[Mapping[str, Any]]) -> dict[st
 
 async def assign(
     numbering: Numbering, blocks: Blocks, ctx: Context, connection: Connection, orders: Orders
-) -> None:
+) -> list[Claim]:
     """Complete new orders by their numbers, in place.
 
-    Raises `Conflict` for a supplied number that another order has. One given out here that
-    somebody supplied before is left out.
+    Gives the claims that are still to be made, by the statement that stores the orders: all of
+    them where each statement commits by itself, else none. Raises `Conflict` for a supplied number
+    that another order has. One given out here that somebody supplied before is left out.
     """
     for reference, order in orders.items():
         orders[reference] = with_study_uid(order)
@@ -53,11 +55,14 @@ async def assign(
     ]
     while supplied or lacking:
         await _number(numbering, blocks, ctx, connection, orders, lacking)
-        pairs = [*supplied, *lacking]
-        holders = await claim(connection, ctx.tenant, [_claim(orders, *each) for each in pairs])
+        claims = [_claim(orders, *each) for each in (*supplied, *lacking)]
+        if commits_at_once(connection):
+            return claims
+        holders = await claim(connection, ctx.tenant, claims)
         _check_own(orders, supplied, holders)
         supplied = []
         lacking = [each for each in lacking if not _held(orders, each, holders)]
+    return []
 
 
 Pair = tuple[str, NumberKind]

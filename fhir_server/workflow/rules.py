@@ -38,6 +38,10 @@ class OrderRules:
             "ServiceRequest/" in each.get("reference", "") for each in resource.get("basedOn", ())
         )
 
+    def stands_alone(self, resource: dict[str, Any]) -> bool:
+        """Whether it is an order: those that come with it have ids that nobody has."""
+        return bool(resource["resourceType"] == "ServiceRequest")
+
     def profiles(self, resource: dict[str, Any]) -> tuple[str, ...]:
         """The profile of an order's type."""
         type_ = order_type(resource)
