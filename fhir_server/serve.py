@@ -44,6 +44,9 @@ def serve(settings: Settings) -> int:
             if not _migrated(database_url):
                 return 1
             _hand_over(settings, database_url, metrics)
+            # What is imported at the first request must not be half imported by that thread while
+            # workers are forked: they would wait for the rest for ever.
+            _is_ready(_root(settings))
             threading.Thread(target=_welcome, args=(settings,), daemon=True).start()
             _run_workers(settings)
     except DirectoryInUse as error:
@@ -142,15 +145,11 @@ def _run_workers(settings: Settings) -> None:
 
 def _welcome(settings: Settings) -> None:
     """Tell a person at the terminal what to type next, once requests are answered."""
-    host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
-    root = f"http://{host}:{settings.port}"
+    root = _root(settings)
     started = time.monotonic()
     while time.monotonic() - started < _READY_WITHIN_SECONDS:
-        try:
-            if httpx.get(f"{root}/health/ready", timeout=2).status_code == 200:
-                break
-        except httpx.HTTPError:
-            pass
+        if _is_ready(root):
+            break
         time.sleep(0.05)
     else:
         log.error("the server did not become ready within %d s", _READY_WITHIN_SECONDS)
@@ -172,6 +171,19 @@ FHIR R4 server ready at {root}{FHIR_PATH} (data in {place})
 """
     )
     sys.stderr.flush()
+
+
+def _root(settings: Settings) -> str:
+    """Where a person at this machine reaches the server."""
+    host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def _is_ready(root: str) -> bool:
+    try:
+        return httpx.get(f"{root}/health/ready", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def _absolute(path: Path) -> str:
