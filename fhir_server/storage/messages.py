@@ -264,14 +264,27 @@ async def message_times(
     return {record: time for record, time in await cursor.fetchall() if time}
 
 
+async def parked(
+    connection: Connection, tenant: str, sender: str | None, *, most: int
+) -> list[str]:
+    """The records of messages in error, of one sender if one is named, the oldest first."""
+    cursor = await connection.execute(
+        f"select record from {schema_name(tenant)}.message where state = 'error' "
+        "and (%(sender)s::text is null or sender = %(sender)s) order by id limit %(most)s",
+        {"sender": sender, "most": most},
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def replay(connection: Connection, tenant: str, records: Sequence[str]) -> list[str]:
-    """Let messages wait again, to be carried out anew; gives the senders of those that do."""
+    """Let messages wait again, to be carried out anew; gives those that do."""
     cursor = await connection.execute(
         f"update {schema_name(tenant)}.message set state = 'received', attempts = 0, "
-        "finished = null where record = any(%s) and state <> 'received' returning sender",
+        "finished = null where record = any(%s) and state <> 'received' and type <> '' "
+        "returning record",
         (list(records),),
     )
-    return sorted({row[0] for row in await cursor.fetchall()})
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def wait_again(connection: Connection, tenant: str, id_: int) -> None:

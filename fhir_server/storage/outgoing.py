@@ -1,0 +1,208 @@
+"""HL7 v2 messages to be sent: queued with what they tell of, in order by destination."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from fhir_server.storage.migrate import schema_name
+from fhir_server.storage.store import Connection
+
+QUEUED, SENT, FAILED = "queued", "sent", "failed"
+TOPIC = "hl7v2"
+_WATCH_LOCK = 0x484C3756  # "HL7V": one process at a time says what is watched
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message to be sent; `about` tells of what, as `Type/id/_history/n`."""
+
+    id: int
+    record: str
+    destination: str
+    control_id: str
+    type: str
+    about: list[str]
+    content: bytes
+    created: datetime
+    state: str
+    attempts: int
+    due: datetime
+    acknowledgement: bytes | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A version that came to be; `origin` is the system whose message made it, if one did."""
+
+    position: int
+    type: str
+    id: str
+    version: int
+    origin: str | None
+
+
+_QUEUED = ", ".join(each.name for each in fields(Queued))
+
+
+async def watch(connection: Connection, tenant: str, types: Collection[str]) -> None:
+    """Let every change of some types be noted in the outbox, by whatever way it is written.
+
+    A trigger, so that no way past it exists; there is none while no type is watched. In the
+    caller's transaction.
+    """
+    schema = schema_name(tenant)
+    wanted = ", ".join(f"'{each}'" for each in sorted(types))
+    assert all(each.isalpha() for each in types)
+    told = f"fhir-server: {wanted}"
+    await connection.execute("select pg_advisory_xact_lock(%s)", (_WATCH_LOCK,))
+    cursor = await connection.execute(
+        "select obj_description(t.oid, 'pg_trigger') from pg_trigger t "
+        "where t.tgname = 'hl7v2_changed' and t.tgrelid = %s::regclass",
+        (f"{schema}.resource",),
+    )
+    row = await cursor.fetchone()
+    if (row is None and not types) or (row is not None and row[0] == told and types):
+        return
+    await connection.execute(f"drop trigger if exists hl7v2_changed on {schema}.resource")
+    if not types:
+        return
+    await connection.execute(
+        f"create or replace function {schema}.hl7v2_changed() returns trigger language plpgsql as "
+        "$$ begin "
+        f"insert into {schema}.outbox (topic, type, id, version, recorded, origin) "
+        f"values ('{TOPIC}', new.type, new.id, new.version, new.last_updated, "
+        "nullif(current_setting('fhir_server.origin', true), '')); "
+        "return null; end $$"
+    )
+    await connection.execute(
+        f"create trigger hl7v2_changed after insert or update of version on {schema}.resource "
+        f"for each row when (new.type in ({wanted})) "
+        f"execute function {schema}.hl7v2_changed()"
+    )
+    quoted = told.replace("'", "''")
+    await connection.execute(f"comment on trigger hl7v2_changed on {schema}.resource is '{quoted}'")
+
+
+async def changes(connection: Connection, tenant: str, *, limit: int) -> list[Changed] | None:
+    """The oldest changes that nobody has looked at, which this transaction alone has now.
+
+    None when another transaction has them.
+    """
+    schema = schema_name(tenant)
+    cursor = await connection.execute(
+        "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (f"{schema}|outbox|{TOPIC}",)
+    )
+    row = await cursor.fetchone()
+    if row is None or not row[0]:
+        return None
+    cursor = await connection.execute(
+        f"select position, type, id, version, origin from {schema}.outbox "
+        "where topic = %s and not delivered order by position limit %s",
+        (TOPIC, limit),
+    )
+    return [Changed(*each) for each in await cursor.fetchall()]
+
+
+async def looked_at(connection: Connection, tenant: str, found: Sequence[Changed]) -> None:
+    """Forget changes that have been looked at."""
+    await connection.execute(
+        f"delete from {schema_name(tenant)}.outbox where position = any(%s)",
+        ([each.position for each in found],),
+    )
+
+
+async def enqueue(connection: Connection, tenant: str, message: Queued) -> None:
+    """Queue a message for its destination, in the caller's transaction."""
+    await connection.execute(
+        f"insert into {schema_name(tenant)}.outgoing_message "
+        "(record, destination, control_id, type, about, content, created, state, due) "
+        "values (%s, %s, %s, %s, %s, %b, %s, 'queued', %s)",
+        (message.record, message.destination, message.control_id, message.type, message.about,
+         message.content, message.created, message.due),
+    )  # fmt: skip
+
+
+async def next_for(connection: Connection, tenant: str, destination: str) -> Queued | None:
+    """The oldest message that waits for a destination, even if it is not due yet."""
+    cursor = await connection.execute(
+        f"select {_QUEUED} from {schema_name(tenant)}.outgoing_message "
+        "where destination = %s and state = 'queued' order by id limit 1",
+        (destination,),
+    )
+    row = await cursor.fetchone()
+    return Queued(*row) if row else None
+
+
+async def finish(
+    connection: Connection,
+    tenant: str,
+    id_: int,
+    state: str,
+    acknowledgement: bytes | None,
+    reason: str | None,
+    now: datetime,
+) -> bool:
+    """Say what became of a message; False when it does not wait any more."""
+    cursor = await connection.execute(
+        f"update {schema_name(tenant)}.outgoing_message set state = %s, acknowledgement = %b, "
+        "reason = %s, finished = %s, attempts = attempts + 1 where id = %s and state = 'queued'",
+        (state, acknowledgement, reason, now, id_),
+    )
+    return cursor.rowcount == 1
+
+
+async def put_off(
+    connection: Connection, tenant: str, id_: int, due: datetime, reason: str, *, counts: bool
+) -> None:
+    """Try a message again later.
+
+    counts: whether that was one of the attempts after which it is parked.
+    """
+    await connection.execute(
+        f"update {schema_name(tenant)}.outgoing_message set attempts = attempts + %s, due = %s, "
+        "reason = %s where id = %s and state = 'queued'",
+        (int(counts), due, reason, id_),
+    )
+
+
+async def by_record(connection: Connection, tenant: str, record: str) -> Queued | None:
+    """The message that a FHIR record tells of; None if there is none, or none any more."""
+    cursor = await connection.execute(
+        f"select {_QUEUED} from {schema_name(tenant)}.outgoing_message where record = %s", (record,)
+    )
+    row = await cursor.fetchone()
+    return Queued(*row) if row else None
+
+
+async def parked(connection: Connection, tenant: str, *, most: int) -> list[str]:
+    """The records of messages that could not be sent, the oldest first."""
+    cursor = await connection.execute(
+        f"select record from {schema_name(tenant)}.outgoing_message where state = 'failed' "
+        "order by id limit %s",
+        (most,),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def replay(
+    connection: Connection, tenant: str, records: Sequence[str], now: datetime
+) -> list[str]:
+    """Let messages wait to be sent again; gives those that do."""
+    cursor = await connection.execute(
+        f"update {schema_name(tenant)}.outgoing_message set state = 'queued', attempts = 0, "
+        "due = %s, finished = null where record = any(%s) and state <> 'queued' returning record",
+        (now, list(records)),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def forget(connection: Connection, tenant: str, before: datetime, *, most: int) -> int:
+    """Delete messages that were sent before a time; gives how many."""
+    table = f"{schema_name(tenant)}.outgoing_message"
+    cursor = await connection.execute(
+        f"delete from {table} where id in (select id from {table} "
+        "where state = 'sent' and finished < %s limit %s)",
+        (before, most),
+    )
+    return cursor.rowcount
