@@ -73,6 +73,7 @@ class Entries:
         self._source = source
         self._entries: list[Entry] = []
         self._known: dict[tuple[str, str], Entry] = {}
+        self._urls = 0
         self.current: Entry | None = None
         # Whether what a resource refers to stands within it, whatever it is known by.
         self.contain = False
@@ -82,7 +83,8 @@ class Entries:
 
     def new_url(self) -> str:
         """A URL for the next entry."""
-        return f"urn:uuid:{uuid.uuid5(_SPACE, f'{self._source}|{len(self._entries)}')}"
+        self._urls += 1
+        return f"urn:uuid:{uuid.uuid5(_SPACE, f'{self._source}|{self._urls}')}"
 
     def known(self, type_: str, tokens: tuple[str, ...]) -> Entry | None:
         """An entry of this message that is the same resource."""
