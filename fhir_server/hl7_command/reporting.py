@@ -34,7 +34,8 @@ def _lines(
     for step in mapped.steps:
         yield f"\nOrder {', '.join(step.order) or '(no number)'}"
         told = f"step {step.step} with {dict(step.inputs)}" if step.step else "no step"
-        yield f"  ORC-1 {step.control or 'empty'}, {step.status or 'no status'}: {step.action}, {told}"
+        status = step.status or "no status"
+        yield f"  ORC-1 {step.control or 'empty'}, {status}: {step.action}, {told}"
     for issue in mapped.issues:
         yield f"\n{issue.severity} {issue.code} at {issue.where or 'the message'}: {issue.text}"
     yield ""
