@@ -1,18 +1,20 @@
 """The composition root: reads the settings and wires the parts of one server process."""
 
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from fhir_server.background.runner import Runner
 from fhir_server.background.tasks import running
 from fhir_server.background.work import Kind
 from fhir_server.conformance.in_process import InProcess
+from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
 from fhir_server.http.fhir import FhirApplication, HttpSettings
-from fhir_server.http.pages import Application, Life
+from fhir_server.http.pages import Application, Beside, Life
 from fhir_server.indexing.changes import REINDEX
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.indexing.keeper import Keeper
@@ -45,7 +47,11 @@ from fhir_server.workflow.rules import OrderRules
 from fhir_server.workflow.settings import OrderSettings
 from fhir_server.workflow.states import workflow
 
+if TYPE_CHECKING:
+    from fhir_server.dicom.service import ArchiveService
+
 FHIR_PATH = "/fhir"
+DICOMWEB_PATH = "/dicom-web"
 TENANTS = ("default",)
 
 
@@ -113,7 +119,38 @@ def build(
         access_log=settings.access_log,
     )
     provisioning = Provisioning(engine, TENANTS, provided, base_url)
-    return Application(engine, http, _life(engine, store, provisioning, database_url))
+    listener = Listener(database_url)
+    images = _images(settings, engine, listener)
+    life = _life(engine, store, provisioning, listener, images)
+    if images is None:
+        return Application(engine, http, life)
+    return Application(engine, http, life, Beside((images.routes,), (images.health,)))
+
+
+def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":
+    """The bridge to the image archive, if the settings name one."""
+    if settings.orthanc_url is None:
+        return None
+    # Not imported by processes that do without.
+    from fhir_server.dicom.service import ArchiveService
+
+    archive = ArchiveSettings(
+        settings.orthanc_url,
+        settings.orthanc_user,
+        settings.orthanc_password,
+        timeout=settings.orthanc_timeout,
+    )
+    bridge = BridgeSettings(
+        secret=settings.orthanc_hint_secret,
+        zone=engine.where.zone,
+        poll=settings.orthanc_poll,
+        reconcile=settings.orthanc_compare,
+        accession_system=settings.accession_number_system,
+        issuers=settings.systems_of_accessions,
+        patient_systems=settings.systems_of_patient_ids,
+        wado_url=local_base_url(settings).removesuffix(FHIR_PATH) + DICOMWEB_PATH,
+    )
+    return ArchiveService(engine, listener, TENANTS, archive, bridge)
 
 
 def _order_settings(settings: Settings) -> OrderSettings:
@@ -143,15 +180,22 @@ def _order_settings(settings: Settings) -> OrderSettings:
 
 
 def _life(
-    engine: Engine, store: PooledStore, provisioning: Provisioning, database_url: str
+    engine: Engine,
+    store: PooledStore,
+    provisioning: Provisioning,
+    listener: Listener,
+    images: "ArchiveService | None",
 ) -> Life:
     """What runs beside the requests: the pool, and the tasks that keep index and definitions."""
-    listener = Listener(database_url)
     keeper = Keeper(store, listener, engine.indexes, TENANTS)
     kinds = {
         REINDEX: Kind(Reindexing(engine.indexes), alone=True),
         SCRIPT_RUN: ScriptRuns(engine, partial(_in_process, engine)).kind,
     }
+    more: Sequence[Callable[[], Awaitable[None]]] = ()
+    if images is not None:
+        kinds |= images.kinds
+        more = [images.run]
     runner = Runner(store, listener, TENANTS, kinds)
 
     @asynccontextmanager
@@ -160,9 +204,11 @@ def _life(
         try:
             await keeper.start()
             await provisioning.start()
-            async with running(listener.run, keeper.run, runner.run, provisioning.run):
+            async with running(listener.run, keeper.run, runner.run, provisioning.run, *more):
                 yield
         finally:
+            if images is not None:
+                await images.close()
             await store.close()
 
     return life

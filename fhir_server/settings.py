@@ -120,6 +120,52 @@ class Settings(BaseSettings):
         description="Refuse an order whose requester neither takes part in the encounter nor is in "
         "a care team of the patient.",
     )
+    orthanc_url: str | None = Field(
+        None,
+        description="REST API of the Orthanc that keeps the images, such as http://orthanc:8042. "
+        "Unset, there are no images.",
+    )
+    orthanc_user: str = Field("", description="User of Orthanc's REST API.")
+    orthanc_password: str = Field("", description="Password of that user.")
+    orthanc_timeout: float = Field(
+        30.0, gt=0, description="Seconds after which an answer of Orthanc is not waited for."
+    )
+    orthanc_hint_secret: str = Field(
+        "",
+        description="Secret that Orthanc's plugin signs its hints with; without one no hints are "
+        "taken, and what came is found by asking.",
+    )
+    orthanc_poll: float = Field(
+        5.0, gt=0, description="Seconds between two questions to Orthanc what has changed."
+    )
+    orthanc_compare: float = Field(
+        300.0,
+        gt=0,
+        description="Seconds between two comparisons with all studies of Orthanc, which find "
+        "deletions and what it did not tell.",
+    )
+    accession_issuers: str | None = Field(
+        None,
+        description="Systems of accession numbers by the issuer that images name, apart by spaces, "
+        "such as `RIS2=http://example.org/ris2`. Images that name none mean "
+        "`accession_number_system`.",
+    )
+    patient_id_issuers: str | None = Field(
+        None,
+        description="Systems of patient ids by the issuer that images name, apart by spaces, such "
+        "as `KAS=http://example.org/mrn`.",
+    )
+    with_orthanc: bool = Field(
+        False,
+        description="Run the Orthanc that is installed on this machine, with its images in the "
+        "data directory, instead of using one at `orthanc_url`.",
+    )
+    orthanc_http_port: int = Field(
+        8042, ge=1, le=65535, description="REST port of the Orthanc that is run beside the server."
+    )
+    orthanc_dicom_port: int = Field(
+        4242, ge=1, le=65535, description="Port at which that Orthanc takes images from modalities."
+    )
     request_timeout: float = Field(
         120.0, gt=0, description="Seconds after which a request is given up with 503."
     )
@@ -160,6 +206,31 @@ class Settings(BaseSettings):
                 raise ValueError(f"{each!r}: {match[1]} is no resource type of R4")
         return text
 
+    @property
+    def systems_of_accessions(self) -> tuple[tuple[str, str], ...]:
+        """Issuers and systems of `accession_issuers`."""
+        return _pairs(self.accession_issuers)
+
+    @property
+    def systems_of_patient_ids(self) -> tuple[tuple[str, str], ...]:
+        """Issuers and systems of `patient_id_issuers`."""
+        return _pairs(self.patient_id_issuers)
+
+    @field_validator("accession_issuers", "patient_id_issuers")
+    @classmethod
+    def _issuers_and_systems(cls, text: str | None) -> str | None:
+        for issuer, system in _pairs(text):
+            if not issuer or ":" not in system:
+                raise ValueError(f"'{issuer}={system}': expected an issuer, '=' and a URI")
+        return text
+
+    @field_validator("orthanc_url")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r}: expected a URL that begins with http:// or https://")
+        return url.rstrip("/") if url else None
+
     @field_validator("time_zone", "number_time_zone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
@@ -196,3 +267,8 @@ class Settings(BaseSettings):
         if name not in ("json", "text"):
             raise ValueError(f"{name!r}: expected json or text")
         return name
+
+
+def _pairs(text: str | None) -> tuple[tuple[str, str], ...]:
+    parts = (each.partition("=") for each in (text or "").split())
+    return tuple((name, value) for name, _, value in parts)

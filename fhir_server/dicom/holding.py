@@ -141,12 +141,11 @@ class Holding:
                 closed += [done.closed] if done.closed else []
         return closed
 
-    def raise_conflict(self, match: Match, *, stored: bool) -> None:
+    def raise_conflict(self, match: Match) -> None:
         """Have a Task for a person to settle a conflict."""
         identity = records.task_identity(self.uid)
         before = self.content(identity)
-        task = records.conflict_task(self.uid, match, self.at, stored=stored, before=before)
-        self.put(identity, task)
+        self.put(identity, records.conflict_task(self.uid, match, self.at, before))
 
     def settle_conflict(self) -> None:
         """Close the Task of a conflict, if there is one."""

@@ -35,23 +35,15 @@ def task_identity(uid: str) -> Identity:
     return "Task", f"study-{blake2b(uid.encode(), digest_size=12).hexdigest()}"
 
 
-def conflict_task(uid: str, match: Match, at: str, *, stored: bool, before: Resource) -> Resource:
-    """The Task of a conflict; as it was, if it is about the same.
-
-    stored: whether there is an ImagingStudy to refer to.
-    """
-    reference = (
-        {"reference": f"ImagingStudy/{uid}"}
-        if stored
-        else {"identifier": {"system": UID_SYSTEM, "value": as_value(uid)}}
-    )
+def conflict_task(uid: str, match: Match, at: str, before: Resource) -> Resource:
+    """The Task of a conflict; as it was, if it is about the same."""
     said: Resource = {
         "code": {"coding": [{"system": TASK, "code": "settle-study"}]},
         "reasonCode": {
             "coding": [{"system": CONFLICT_REASON, "code": match.reason}],
             "text": match.evidence,
         },
-        "focus": reference,
+        "focus": {"reference": f"ImagingStudy/{uid}"},
     }
     if match.orders:
         type_ = {"coding": [{"system": TASK, "code": "candidate"}]}
@@ -103,14 +95,14 @@ def provenance(
 
 
 def audit_of_deletion(
-    uid: str, who: Resource, at: str, reason: str, *, outcome: str = "0", stored: bool = True
+    uid: str, who: Resource, at: str, reason: str, *, outcome: str = "0"
 ) -> Resource:
     """The AuditEvent of the deletion of a study's images, without an id.
 
     outcome: 0 for done, 4 for asked for and not done yet.
     """
     name = {"system": UID_SYSTEM, "value": as_value(uid)}
-    what = {"identifier": name} | ({"reference": f"ImagingStudy/{uid}"} if stored else {})
+    what = {"reference": f"ImagingStudy/{uid}", "identifier": name}
     return {
         "resourceType": "AuditEvent",
         "type": {"system": DCM, "code": STUDY_DELETED, "display": _EVENT_TEXT},

@@ -15,6 +15,8 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.storage import archive
 from fhir_server.storage.archive import CONFLICT, GONE, LINKED, WAITING
 from fhir_server.storage.store import Connection
+from fhir_server.workflow.study_uids import SYSTEM as UID_SYSTEM
+from fhir_server.workflow.study_uids import as_value
 
 Resource = dict[str, Any]
 
@@ -107,12 +109,11 @@ class Taking:
         closed = holding.complete(orders)
         if closed:
             holding.raise_conflict(
-                Match(CONFLICT, orders=tuple(orders), reason=matching.CLOSED, evidence=closed[0]),
-                stored=True,
+                Match(CONFLICT, orders=tuple(orders), reason=matching.CLOSED, evidence=closed[0])
             )
             return WAITING
         if match.state == CONFLICT:
-            holding.raise_conflict(match, stored=True)
+            holding.raise_conflict(match)
         else:
             holding.settle_conflict()
         return match.state
@@ -151,10 +152,14 @@ class Taking:
         holding = Holding(self._engine, self.context(tenant), connection, uid)
         await holding.lock()
         evidence = f"{len(patients)} patients have images under one study UID"
-        stored = bool(holding.content(holding.identity))
-        holding.raise_conflict(
-            Match(CONFLICT, reason=matching.SHARED_UID, evidence=evidence), stored=stored
-        )
+        match = Match(CONFLICT, reason=matching.SHARED_UID, evidence=evidence)
+        if not holding.content(holding.identity):
+            # Nothing but that it is there, so that it is found among the conflicts.
+            name = {"system": UID_SYSTEM, "value": as_value(uid)}
+            bare = {"resourceType": "ImagingStudy", "id": uid, "identifier": [name]}
+            subject = {"display": "Several patients"}
+            holding.put_study(links.apart(bare | {"status": "unknown"}, subject, match))
+        holding.raise_conflict(match)
         await holding.store()
         return Taken(CONFLICT)
 

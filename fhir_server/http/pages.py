@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from fhir_server import __version__
@@ -29,6 +30,16 @@ _READING = ["GET", "HEAD"]
 
 # What runs from the start of the process to its end.
 Life = Callable[[], AbstractAsyncContextManager[None]]
+# What a part beside the database tells of itself; it does not make the server less ready.
+Health = Callable[[], Awaitable[Mapping[str, str | int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What further parts bring: routes beside FHIR, and what they tell of their health."""
+
+    routes: Sequence[APIRouter] = ()
+    health: Sequence[Health] = ()
 
 
 class Application:
@@ -37,9 +48,11 @@ class Application:
     FHIR requests do not pass through the pages' middleware, which would cost a tenth of a read.
     """
 
-    def __init__(self, engine: Engine, settings: HttpSettings, life: Life) -> None:
+    def __init__(
+        self, engine: Engine, settings: HttpSettings, life: Life, beside: Beside | None = None
+    ) -> None:
         self.engine = engine
-        self.pages = pages(engine, settings, life)
+        self.pages = pages(engine, settings, life, beside or Beside())
         self._fhir = FhirApplication(engine, settings)
         self._path = settings.path
         self._below = settings.path + "/"
@@ -54,7 +67,7 @@ class Application:
         await self.pages(scope, receive, send)
 
 
-def pages(engine: Engine, settings: HttpSettings, life: Life) -> FastAPI:
+def pages(engine: Engine, settings: HttpSettings, life: Life, beside: Beside) -> FastAPI:
     """The pages, inside whose life everything else runs."""
     # No documentation pages: FastAPI's load their scripts from a host that hospitals do not reach.
     app = FastAPI(
@@ -64,7 +77,9 @@ def pages(engine: Engine, settings: HttpSettings, life: Life) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    _add_pages(app, engine, settings)
+    _add_pages(app, engine, settings, beside.health)
+    for routes in beside.routes:
+        app.include_router(routes)
 
     document = description(engine.router, settings.path, engine.definitions.resource_types)
     app.openapi = lambda: document  # type: ignore[method-assign]
@@ -82,7 +97,9 @@ def pages(engine: Engine, settings: HttpSettings, life: Life) -> FastAPI:
     return app
 
 
-def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
+def _add_pages(
+    app: FastAPI, engine: Engine, settings: HttpSettings, health: Sequence[Health]
+) -> None:
     counts = _Counts(engine)
 
     @app.api_route("/", methods=_READING, include_in_schema=False)
@@ -102,9 +119,13 @@ def _add_pages(app: FastAPI, engine: Engine, settings: HttpSettings) -> None:
             async with asyncio.timeout(_READY_WITHIN_SECONDS), engine.store.connection() as found:
                 await found.execute("select 1")
             engine.indexes.of("default")
+            more = [await asyncio.wait_for(tell(), _READY_WITHIN_SECONDS) for tell in health]
         except (Refusal, TimeoutError):
             return JSONResponse({"status": "unavailable", "database": "does not answer"}, 503)
-        return JSONResponse({"status": "ok", "database": "ok"})
+        told: dict[str, str | int] = {"status": "ok", "database": "ok"}
+        for each in more:
+            told |= each
+        return JSONResponse(told)
 
     @app.api_route("/metrics", methods=_READING, include_in_schema=False)
     async def metrics() -> Response:

@@ -5,8 +5,12 @@ from fhir_server.operations.convert import CONVERT
 from fhir_server.operations.document import DOCUMENT
 from fhir_server.operations.everything import ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING
 from fhir_server.operations.expand import EXPAND
+from fhir_server.operations.imaging_delete import DELETE_STUDY
+from fhir_server.operations.imaging_link import LINK, UNLINK
 from fhir_server.operations.lastn import LASTN
 from fhir_server.operations.lookup import LOOKUP
+from fhir_server.operations.message_replay import REPLAY
+from fhir_server.operations.message_view import VIEW_MESSAGE
 from fhir_server.operations.meta import META
 from fhir_server.operations.meta_change import META_ADD, META_DELETE
 from fhir_server.operations.operation import Operation, routes
@@ -27,10 +31,12 @@ OPERATIONS: tuple[Operation, ...] = (
     AMEND,
     COLLECT_SAMPLE,
     CONVERT,
+    DELETE_STUDY,
     DOCUMENT,
     ENCOUNTER_EVERYTHING,
     EXPAND,
     LASTN,
+    LINK,
     LOOKUP,
     META,
     META_ADD,
@@ -39,13 +45,16 @@ OPERATIONS: tuple[Operation, ...] = (
     *ORDER_MOVES,
     PROCESS_MESSAGE,
     RUN_TEST_SCRIPT,
+    REPLAY,
     REPORT_ON_ORDER,
     SUBSUMES,
     TIMELINE,
     TRANSLATE,
+    UNLINK,
     VALIDATE,
     VALIDATE_IN_CODE_SYSTEM,
     VALIDATE_IN_VALUE_SET,
+    VIEW_MESSAGE,
 )
 
 

@@ -250,28 +250,36 @@ async def is_deleting(connection: Connection, tenant: str, archive: str, id_: st
     return bool(row and row[0])
 
 
-async def under(
-    connection: Connection, tenant: str, archive: str, study_uid: str
-) -> list[KnownStudy]:
-    """The studies under one UID."""
+async def under(connection: Connection, tenant: str, study_uid: str) -> list[KnownStudy]:
+    """The studies under one UID that are there as far as is known."""
     cursor = await connection.execute(
         f"select {_ROW} from {schema_name(tenant)}.archive_study "
-        "where archive = %s and study_uid = %s order by id",
-        (archive, study_uid),
+        "where study_uid = %s and state <> 'gone' order by id for update",
+        (study_uid,),
     )
     return [KnownStudy(*row) for row in await cursor.fetchall()]
 
 
-async def mark_deleting(
-    connection: Connection, tenant: str, archive: str, study_uid: str
-) -> list[str]:
-    """Let studies be deleted, in the transaction that notes who wants it and why; their ids."""
-    cursor = await connection.execute(
-        f"update {schema_name(tenant)}.archive_study set deleting = true, due = null "
-        "where archive = %s and study_uid = %s and state <> 'gone' returning id",
-        (archive, study_uid),
+async def mark_under(connection: Connection, tenant: str, study_uid: str, now: datetime) -> None:
+    """Have the studies under one UID looked at."""
+    schema = schema_name(tenant)
+    await connection.execute(
+        f"update {schema}.archive_study set due = %s, attempts = 0 "
+        "where study_uid = %s and state <> 'gone' and not deleting",
+        (now, study_uid),
     )
-    return [row[0] for row in await cursor.fetchall()]
+    await connection.execute("select pg_notify(%s, '')", (channel(tenant),))
+
+
+async def mark_deleting(
+    connection: Connection, tenant: str, study_uid: str, ids: Collection[str]
+) -> None:
+    """Let studies be deleted, in the transaction that notes who wants it and why."""
+    await connection.execute(
+        f"update {schema_name(tenant)}.archive_study set deleting = true, due = null "
+        "where study_uid = %s and id = any(%s)",
+        (study_uid, list(ids)),
+    )
 
 
 async def mark_deleted(

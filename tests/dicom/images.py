@@ -2,7 +2,8 @@
 
 import subprocess
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,14 @@ def instance(scan: Scan, series: str, number: int, **more: Any) -> Dataset:
     return found
 
 
+@contextmanager
+def odd_values() -> Iterator[None]:
+    """A test may want a value that pydicom warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _add_pixels(found: Dataset) -> None:
     found.Rows, found.Columns, found.SamplesPerPixel = 8, 8, 1
     found.PhotometricInterpretation = "MONOCHROME2"
@@ -67,7 +76,8 @@ def _add_pixels(found: Dataset) -> None:
 def series(scan: Scan, count: int = 1, **more: Any) -> list[Dataset]:
     """A new series of a study."""
     uid = str(generate_uid())
-    return [instance(scan, uid, number, **more) for number in range(1, count + 1)]
+    with odd_values():
+        return [instance(scan, uid, number, **more) for number in range(1, count + 1)]
 
 
 def issued_by(issuer: str) -> Items:
@@ -98,9 +108,7 @@ def write(folder: Path, instances: Iterable[Dataset]) -> list[Path]:
         meta.MediaStorageSOPInstanceUID = each.SOPInstanceUID
         each.file_meta = meta
         path = folder / f"{each.SOPInstanceUID}.dcm"
-        with warnings.catch_warnings():
-            # A test may want a value that pydicom finds odd.
-            warnings.simplefilter("ignore")
+        with odd_values():
             dcmwrite(path, each, enforce_file_format=True)
         paths.append(path)
     return paths
