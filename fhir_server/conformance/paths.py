@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,15 @@ from fhir_server.xml import encode_xml
 _FHIR = "http://hl7.org/fhir"
 # Names without a prefix are those of FHIR, since scripts in use write them both ways.
 _NAMESPACES = {"": _FHIR, "fhir": _FHIR, "f": _FHIR, "xhtml": "http://www.w3.org/1999/xhtml"}
+# Set where whoever wrote the script is not who pays for the time that it takes.
+BOUNDED: ContextVar[bool] = ContextVar("bounded", default=False)
+# What lets a short XPath run for hours; FHIRPath and JSONPath here have bounds of their own.
+# The library evaluates constants as it parses, so texts are looked at before.
+_LITERAL = re.compile(r"\"[^\"]*\"|'[^']*'")
+_UNBOUNDED = re.compile(
+    r"\b(?:for|some|every)\s*\$|\b(?:matches|replace|tokenize)\s*\(|\(:"
+    r"|(?<![A-Za-z_/@:-])to(?![\w:-])"
+)
 _DOTTED = re.compile(r"[A-Za-z_][\w-]*(\[\d+\])*(\.[A-Za-z_][\w-]*(\[\d+\])*)*\Z")
 
 # What the libraries let through for some odd paths.
@@ -85,12 +95,20 @@ def _by_xpath(path: str, content: Content) -> list[str]:
     except etree.XMLSyntaxError as error:
         raise CannotEvaluate(f"{content.what} is no XML: {error}") from None
     try:
+        if BOUNDED.get():
+            _check_bounded(path)
         found = elementpath.select(
             document, path, namespaces=_NAMESPACES, parser=elementpath.XPath2Parser
         )
     except (elementpath.ElementPathError, *_ODD) as error:
         raise CannotEvaluate(f"the XPath {path!r} is wrong: {error}") from None
     return [_xml_text(each) for each in (found if isinstance(found, list) else [found])]
+
+
+def _check_bounded(path: str) -> None:
+    found = _UNBOUNDED.search(_LITERAL.sub('""', path))
+    if found:
+        raise CannotEvaluate(f"the XPath {path!r} has {found[0]!r}, which is not for scripts here")
 
 
 def _parser() -> etree.XMLParser:

@@ -16,6 +16,7 @@ import httpx
 from fhir_server.background.work import Kind, Work
 from fhir_server.conformance.client import Client
 from fhir_server.conformance.model import Script
+from fhir_server.conformance.paths import BOUNDED
 from fhir_server.conformance.reading import Unreadable
 from fhir_server.conformance.reading import script as read_script
 from fhir_server.conformance.results import ScriptResult
@@ -95,7 +96,7 @@ class ScriptRuns:
         async with client:
             server = Server(client, dict(enumerate(run.destinations, 1)))
             result = begun(script, server, options)
-            task = asyncio.create_task(run_script(script, server, options, result=result))
+            task = asyncio.create_task(_run(script, server, options, result))
             try:
                 await self._watch(work, task, result)
             finally:
@@ -144,6 +145,13 @@ class ScriptRuns:
         except (NotFound, Gone):
             return None
         return decode(found.body or b"")
+
+
+async def _run(
+    script: Script, server: Server, options: Options, result: ScriptResult
+) -> ScriptResult:
+    BOUNDED.set(True)
+    return await run_script(script, server, options, result=result)
 
 
 class _Report:

@@ -179,6 +179,31 @@ async def test_a_url_in_a_script_does_not_lead_elsewhere(client: httpx.AsyncClie
     assert f"{host} is not the server under test; the setting test_hosts" in messages(report)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "count(1 to 1000000000)",
+        "count(1(::)to(::)1000000000)",
+        "count((1)to 1000000000)",
+        "//*[fn:matches (@value, '(a+)+b')]",
+        "for $a in //*, $b in //* return 1",
+    ],
+)
+async def test_a_path_that_may_run_for_hours_is_refused(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    script = script_of(operation("capabilities"), claim(path=path, value="1"))
+    report = await run(client, script)
+    assert results(report) == ["pass", "error"]
+    assert "which is not for scripts here" in messages(report)
+
+
+async def test_a_path_that_goes_through_the_answer_is_taken(client: httpx.AsyncClient) -> None:
+    path = "//fhirVersion[starts-with(@value, '4.') and not(//Task/for/to) and ' to ' != 'for $']"
+    script = script_of(operation("capabilities"), claim(path=path, value="4.0.1"))
+    assert (await run(client, script))["result"] == "pass"
+
+
 async def test_what_is_beside_the_base_url_is_not_there(client: httpx.AsyncClient) -> None:
     script = script_of(operation("read", url="http://test/metrics"), claim(responseCode="404"))
     assert (await run(client, script))["result"] == "pass"
