@@ -15,12 +15,15 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Resource, Result
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64_uncached
-from fhir_server.storage import resources
+from fhir_server.storage import definition_state, resources
 from fhir_server.storage.numbers import Claim
 from fhir_server.storage.resources import Stored, Written, deleted_values
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import Connection
 from fhir_server.validation.structure import Checked
+
+# Types of which a write has effects beside the resource.
+_EFFECTIVE = {TYPE, *definition_state.TYPES}
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -186,13 +189,13 @@ async def _store(
 ) -> bool:
     """Store a version; `expected` is the one that must be current, None for a first version."""
     await engine.store.learn(connection, ctx.tenant, row.values.texts)
-    if row.type != TYPE:
+    if row.type not in _EFFECTIVE:
         return await _store_version(engine, ctx, connection, row, expected)
     async with connection.transaction():
         stored = await _store_version(engine, ctx, connection, row, expected)
         if stored:
             await _take_effect(ctx, connection, [row])
-    if resources.commits_at_once(connection):
+    if row.type == TYPE and resources.commits_at_once(connection):
         await engine.indexes.reload(connection, ctx.tenant)
     return stored
 
@@ -232,10 +235,12 @@ async def _extract_anew(
 
 
 async def _take_effect(ctx: Context, connection: Connection, rows: Sequence[Written]) -> None:
-    """Let stored SearchParameters change what is indexed by.
+    """Let stored SearchParameters change what is indexed by, and definitions what is made of them.
 
     Last in a transaction: what it stores afterwards would have to know before others may.
     """
+    if defining := definition_state.TYPES.intersection(row.type for row in rows):
+        await definition_state.bump(connection, ctx.tenant, defining)
     changes = [
         Change(f"{TYPE}/{row.id}", None if row.content is None else decode(row.content))
         for row in rows

@@ -1,11 +1,13 @@
 """Definitions by canonical URL: what the tenant stores, then what comes with R4."""
 
 import re
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.search import keys
+from fhir_server.storage import definition_state
+from fhir_server.storage.definition_state import States
 from fhir_server.storage.store import Store
 from fhir_server.terminology.shipped import PLACE, Shipped, shipped
 from fhir_server.terminology.sources import Heading, Held, Name
@@ -32,11 +34,6 @@ from {s}.resource r where r.rid = any(%s::bigint[]) and r.content is not null"""
 _CONTENTS = """
 select r.rid, r.version, r.xmin::text, coalesce(r.exact, r.content::text)
 from {s}.resource r where r.rid = any(%s::bigint[]) and r.content is not null"""
-
-# Every write of a resource gives its row another version and another `xmin`.
-_STATE = """
-select count(*), sum(hashtextextended(r.rid || ':' || r.version || ':' || r.xmin::text, 0))
-from {s}.resource r where r.type = %s"""
 
 _REFERENCE = re.compile(r"(CodeSystem|ValueSet|ConceptMap)/[A-Za-z0-9.-]{1,64}")
 
@@ -93,10 +90,10 @@ class StoredAndShipped:
                 found[Held(ctx.tenant, rid, version, writer)] = content.encode()
         return {one: content for one, content in found.items() if one in held}
 
-    async def state(self, ctx: Context, store: Store, type_: str) -> Hashable:
-        """What differs whenever a resource of the type was written or deleted."""
-        (row,) = await _rows(ctx, store, _STATE, [type_])
-        return row
+    async def states(self, ctx: Context, store: Store) -> States:
+        """By type, what differs whenever a definition was written or deleted."""
+        async with store.connection() as connection:
+            return await definition_state.states(connection, ctx.tenant)
 
 
 def _key(name: Name) -> int:

@@ -267,6 +267,24 @@ claimed_number = Table(
 )
 Index("claimed_number_value", claimed_number.c.value)
 
+definition_change = Sequence("definition_change", metadata=metadata, data_type=BigInteger)
+
+definition_state = Table(
+    "definition_state",
+    metadata,
+    Column("type", _bytewise, nullable=False),
+    Column(
+        "slot",
+        Integer,
+        nullable=False,
+        comment="one of a few, by the writer, so that writers do not wait for each other",
+    ),
+    Column("state", BigInteger, nullable=False, comment="a number that never comes back"),
+    PrimaryKeyConstraint("type", "slot", name="definition_state_pkey"),
+    comment="Changes with every write of a definition: what was made of definitions is kept till "
+    "then.",
+)
+
 job = Table(
     "job",
     metadata,
@@ -511,6 +529,7 @@ INDEX_PURPOSES = {
     "secret_pkey": "one secret",
     "counter_pkey": "taking the next numbers",
     "claimed_number_pkey": "claiming a number",
+    "definition_state_pkey": "giving a type another state",
     "claimed_number_value": "orders by a number of an image",
     "archive_pkey": "one archive",
     "archive_study_pkey": "one study",

@@ -6,10 +6,12 @@ So every worker sees a change at once, without being told of it.
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import NamedTuple, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from fhir_server.context import Context
 from fhir_server.outcome import Refusal
+from fhir_server.storage.definition_state import States
 from fhir_server.storage.store import BoundStore, Store
 from fhir_server.terminology import refusals
 from fhir_server.terminology.building import Building, Wanted, references
@@ -29,11 +31,15 @@ _MOST_KEPT = 200_000
 _Ready: TypeAlias = CodeSystemIndex | ValueSetRules | ConceptMapIndex
 _Wished = TypeVar("_Wished", CodeSystemIndex, ValueSetRules, ConceptMapIndex)
 _Key = tuple[str, Wanted]
+# What value sets are made of.
+_MADE_OF = ("CodeSystem", "ValueSet")
 
 
-class _Entry(NamedTuple):
+@dataclass(slots=True)
+class _Entry:
     made: _Ready
     located: Located
+    held_in: tuple[str | None, ...] | None = None
 
 
 class Library:
@@ -57,18 +63,26 @@ class Library:
         return await self._get(ctx, store, want, ValueSetRules)
 
     async def ready(
-        self, ctx: Context, store: Store, wants: Collection[Wanted]
+        self, ctx: Context, store: Store, wants: Collection[Wanted], states: States
     ) -> dict[Wanted, ValueSetRules]:
-        """Those value sets that were made before and still hold, by one query for all of them."""
+        """Those value sets that were made before and still hold.
+
+        states: of the definitions, read before, if they are known. What held in the same states
+            holds still, so that one query for all is only needed after something was written.
+        """
         entries = {want: self._entries.get((ctx.tenant, want)) for want in wants}
         known = {want: entry for want, entry in entries.items() if entry is not None}
-        names = {name for entry in known.values() for name in entry.located}
+        state = tuple(states.get(type_) for type_ in _MADE_OF)
+        unsure = [entry for entry in known.values() if not states or entry.held_in != state]
+        names = {name for entry in unsure for name in entry.located}
         now = await self._reader.locate(ctx, store, names) if names else {}
+        for entry in unsure:
+            holds = all(now[name] == held for name, held in entry.located.items())
+            entry.held_in = state if holds else None
         return {
             want: entry.made
             for want, entry in known.items()
-            if isinstance(entry.made, ValueSetRules)
-            and all(now[name] == held for name, held in entry.located.items())
+            if isinstance(entry.made, ValueSetRules) and entry.held_in == state
         }
 
     async def concept_map(self, ctx: Context, store: Store, want: Wanted) -> ConceptMapIndex:

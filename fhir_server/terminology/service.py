@@ -14,6 +14,7 @@ import msgspec
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode
 from fhir_server.outcome import Invalid, Issue, NotFound
+from fhir_server.storage.definition_state import NONE, States
 from fhir_server.storage.store import Store
 from fhir_server.terminology import refusals
 from fhir_server.terminology.building import Wanted, wanted
@@ -90,11 +91,15 @@ class Terminology:
         return await self._library.value_set(ctx, store, wanted("ValueSet", canonical))
 
     async def ready_value_sets(
-        self, ctx: Context, store: Store, canonicals: Collection[str]
+        self, ctx: Context, store: Store, canonicals: Collection[str], states: States = NONE
     ) -> Mapping[str, ValueSetRules]:
-        """Those of several value sets that need not be read again: one query says which."""
+        """Those of several value sets that need not be read again.
+
+        states: of the definitions, as they were before, if they are known; where they are as the
+            last time no query is needed, else one.
+        """
         wants = {canonical: wanted("ValueSet", canonical) for canonical in canonicals}
-        ready = await self._library.ready(ctx, store, set(wants.values()))
+        ready = await self._library.ready(ctx, store, set(wants.values()), states)
         return {each: ready[want] for each, want in wants.items() if want in ready}
 
     async def value_set_of(

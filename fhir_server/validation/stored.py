@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeGuard
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.spec import Definitions
+from fhir_server.storage.definition_state import States
 from fhir_server.storage.store import Store
 from fhir_server.terminology import Sources, Terminology
 from fhir_server.terminology.memory import Memory
@@ -38,10 +39,10 @@ _REFERRING = ("profile", "targetProfile", "baseDefinition")
 
 
 class Definers(Sources, Protocol):
-    """Sources that can tell cheaply whether anything of a type has changed."""
+    """Sources that can tell cheaply whether any definition has changed."""
 
-    async def state(self, ctx: Context, store: Store, type_: str) -> Hashable:
-        """Differs whenever a resource of the type was written or deleted."""
+    async def states(self, ctx: Context, store: Store) -> States:
+        """By type, what differs whenever a resource of the type was written or deleted."""
 
 
 class _Unread(Exception):
@@ -93,13 +94,20 @@ class Session:
     """
 
     def __init__(
-        self, ctx: Context, store: Store, sources: Definers, terminology: Terminology, state: _State
+        self,
+        ctx: Context,
+        store: Store,
+        sources: Definers,
+        terminology: Terminology,
+        state: _State,
+        states: States,
     ) -> None:
         self._ctx = ctx
         self._store = store
         self._sources = sources
         self._terminology = terminology
         self._state = state
+        self._states = states
 
     async def check(
         self,
@@ -119,7 +127,7 @@ class Session:
         # Asked for ahead, the resource need be looked at once only.
         asked = self._state.asked.get(profiles, frozenset())
         answers = Ready(
-            await self._terminology.ready_value_sets(self._ctx, self._store, asked) if asked else {}
+            await self._terminology.ready_value_sets(self._ctx, self._store, asked, self._states)
         )
         while True:
             try:
@@ -138,7 +146,9 @@ class Session:
 
     async def _answers(self, questions: frozenset[Question]) -> dict[Question, bool | None]:
         asked = {question.value_set for question in questions}
-        ready = await self._terminology.ready_value_sets(self._ctx, self._store, asked)
+        ready = await self._terminology.ready_value_sets(
+            self._ctx, self._store, asked, self._states
+        )
 
         async def find(canonical: str) -> ValueSetRules:
             if canonical in ready:
@@ -214,12 +224,13 @@ class Validation:
 
         One session serves all resources of a request.
         """
-        key = (ctx.tenant, await self._sources.state(ctx, store, TYPE))
+        states = await self._sources.states(ctx, store)
+        key = (ctx.tenant, states.get(TYPE))
         state = self._states.get(key)
         if state is None or len(state.read) > _MOST_CANONICALS:
             state = _State(self._definitions, self._structure, self._provided)
             self._states.put(key, state)
-        return Session(ctx, store, self._sources, self._terminology, state)
+        return Session(ctx, store, self._sources, self._terminology, state, states)
 
     async def check(
         self,

@@ -9,6 +9,7 @@ import pytest
 from fhir_server.context import Context
 from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.spec import definitions
+from fhir_server.storage import definition_state
 from fhir_server.storage.store import BoundStore, PooledStore
 from fhir_server.terminology import Terminology
 from fhir_server.validation.stored import Validation
@@ -153,6 +154,7 @@ async def test_what_a_transaction_took_back_never_counts(
     async with store.connection() as connection:
         async with connection.transaction(force_rollback=True):
             await connection.execute(take_away)
+            await definition_state.bump(connection, CTX.tenant, ["StructureDefinition"])
             assert await rules(one, BoundStore(store, connection), URL + "t") == set()
         assert await rules(one, BoundStore(store, connection), URL + "t") == {"min"}
 
