@@ -145,6 +145,29 @@ async def test_a_script_that_cannot_be_carried_out_is_an_error(client: httpx.Asy
     assert "two of them have the id 'f'" in messages(report)
 
 
+async def test_a_report_that_was_deleted_stays_so(client: httpx.AsyncClient, database: str) -> None:
+    waiting = [
+        {"url": "pollingStatusCode", "valueInteger": 404},
+        {"url": "maxAttempts", "valueInteger": 12},
+        {"url": "intervalMs", "valueInteger": 50},
+    ]
+    slow = operation("read", url="Patient/none")
+    slow["operation"]["extension"] = [
+        {"url": "http://ignixa.io/testscript/waitFor", "extension": waiting}
+    ]
+    id_ = await stored(client, script_of(slow))
+    headers = {"Prefer": "respond-async"}
+    url = (await client.post(f"TestScript/{id_}/$run", headers=headers)).headers["content-location"]
+    while resource_of(await client.get(url))["status"] == "waiting":  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert (await client.delete(url)).status_code == 204
+    with psycopg.connect(database, autocommit=True) as connection:
+        running = "select from tenant_default.job where kind = 'script-run' and state <> 'done'"
+        while connection.execute(running).fetchone() is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await client.get(url)).status_code == 410
+
+
 @pytest.mark.parametrize(
     "url",
     [
