@@ -1,7 +1,7 @@
 """The composition root: reads the settings and wires the parts of one server process."""
 
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from fhir_server.background.runner import Runner
-from fhir_server.background.tasks import running
+from fhir_server.background.tasks import Loop, running
 from fhir_server.background.work import Kind
 from fhir_server.conformance.in_process import InProcess
 from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
@@ -46,6 +46,7 @@ from fhir_server.workflow.numbers import SHORT_STRING, Numbering, NumberKind
 from fhir_server.workflow.rules import OrderRules
 from fhir_server.workflow.settings import OrderSettings
 from fhir_server.workflow.states import workflow
+from fhir_server.worklist.settings import WorklistSettings, read_stations
 
 if TYPE_CHECKING:
     from fhir_server.dicom.service import ArchiveService
@@ -121,7 +122,8 @@ def build(
     provisioning = Provisioning(engine, TENANTS, provided, base_url)
     listener = Listener(database_url)
     images = _images(settings, engine, listener)
-    life = _life(engine, store, provisioning, listener, images)
+    more = _modalities(settings, engine, database_url)
+    life = _life(engine, store, provisioning, listener, more, images)
     if images is None:
         return Application(engine, http, life)
     return Application(engine, http, life, Beside((images.routes,), (images.health,)))
@@ -179,11 +181,30 @@ def _order_settings(settings: Settings) -> OrderSettings:
     )
 
 
+def _modalities(settings: Settings, engine: Engine, database_url: str) -> list[Loop]:
+    """What answers modalities, if the settings want it."""
+    if settings.worklist_port is None and settings.worklist_export is None:
+        return []
+    # Not imported by processes that do without: it takes a moment and memory.
+    from fhir_server.worklist.scp import WorklistServer
+
+    found = WorklistSettings(
+        settings.worklist_port or 0,
+        settings.host,
+        settings.worklist_title,
+        read_stations(settings.worklist_stations or ""),
+        engine.where.zone,
+        settings.worklist_export,
+    )
+    return [WorklistServer(engine, found, database_url).run]
+
+
 def _life(
     engine: Engine,
     store: PooledStore,
     provisioning: Provisioning,
     listener: Listener,
+    more: Sequence[Loop],
     images: "ArchiveService | None",
 ) -> Life:
     """What runs beside the requests: the pool, and the tasks that keep index and definitions."""
@@ -192,10 +213,9 @@ def _life(
         REINDEX: Kind(Reindexing(engine.indexes), alone=True),
         SCRIPT_RUN: ScriptRuns(engine, partial(_in_process, engine)).kind,
     }
-    more: Sequence[Callable[[], Awaitable[None]]] = ()
     if images is not None:
         kinds |= images.kinds
-        more = [images.run]
+        more = [*more, images.run]
     runner = Runner(store, listener, TENANTS, kinds)
 
     @asynccontextmanager

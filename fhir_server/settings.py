@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_server.spec import definitions
 from fhir_server.workflow.canonicals import ACCESSION_NUMBER, ORDER_NUMBER
+from fhir_server.worklist.settings import check_title, read_stations
 
 MEBIBYTE = 1024 * 1024
 
@@ -119,6 +120,26 @@ class Settings(BaseSettings):
         False,
         description="Refuse an order whose requester neither takes part in the encounter nor is in "
         "a care team of the patient.",
+    )
+    worklist_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port at which modalities are answered by DICOM: worklist (C-FIND), performed "
+        "steps (MPPS), C-ECHO. Unset, they are not.",
+    )
+    worklist_title: str = Field(
+        "FHIRSERVER", description="The AE title that modalities call; others are refused."
+    )
+    worklist_stations: str | None = Field(
+        None,
+        description="AE titles that may call, apart by commas, each with the character set that it "
+        "needs unless that is UTF-8, such as `CT1, OLDCT=ISO_IR 100`. Unset, any.",
+    )
+    worklist_export: Path | None = Field(
+        None,
+        description="Folder that is kept as the worklist is, a `.wl` file a step, for an Orthanc "
+        "that answers modalities itself. Unset, none.",
     )
     orthanc_url: str | None = Field(
         None,
@@ -239,6 +260,17 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"unknown time zone {name!r}; expected one such as UTC") from None
         return name
+
+    @field_validator("worklist_title")
+    @classmethod
+    def _ae_title(cls, title: str) -> str:
+        return check_title(title)
+
+    @field_validator("worklist_stations")
+    @classmethod
+    def _ae_titles(cls, text: str | None) -> str | None:
+        read_stations(text or "")
+        return text
 
     @field_validator("base_url")
     @classmethod

@@ -9,9 +9,12 @@ log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 1.0
 
+# Endless, unless it fails or is cancelled.
+Loop = Callable[[], Awaitable[None]]
+
 
 @asynccontextmanager
-async def running(*loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+async def running(*loops: Loop) -> AsyncIterator[None]:
     """Keep some endless functions running inside the block; one that fails begins again."""
     tasks = [asyncio.create_task(_kept_up(loop)) for loop in loops]
     try:
@@ -28,7 +31,7 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
         _, tasks = await asyncio.wait(tasks, timeout=_PAUSE_SECONDS)
 
 
-async def _kept_up(loop: Callable[[], Awaitable[None]]) -> None:
+async def _kept_up(loop: Loop) -> None:
     while True:
         try:
             await loop()

@@ -1,0 +1,1 @@
+"""The modality worklist, and what modalities tell of what they perform: a DICOM server (SCP)."""

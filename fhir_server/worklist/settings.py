@@ -1,0 +1,56 @@
+"""Who asks for the worklist, and where."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+UTF8 = "ISO_IR 192"
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistSettings:
+    """How modalities are answered.
+
+    port: 0 for none. title: the AE title that they call.
+    stations: character sets by the AE titles that may call; empty for any, in UTF-8.
+    zone: of the dates and times that modalities see.
+    export: folder that gets a `.wl` file a step, for an Orthanc that answers; None for none.
+    """
+
+    port: int = 0
+    host: str = "0.0.0.0"
+    title: str = "FHIRSERVER"
+    stations: Mapping[str, str] = field(default_factory=dict)
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    export: Path | None = None
+
+    def character_set(self, station: str) -> str:
+        """The character set in which a station is answered."""
+        return self.stations.get(station) or UTF8
+
+
+def read_stations(text: str) -> dict[str, str]:
+    """AE titles and character sets of `CT1, OLDCT=ISO_IR 100`.
+
+    Raises ValueError for an AE title that DICOM does not allow, or an unknown character set.
+    """
+    from pydicom.charset import python_encoding
+
+    found = {}
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        title, _, name = (part.strip() for part in each.partition("="))
+        check_title(title)
+        if name and name not in python_encoding:
+            raise ValueError(f"{name!r} is no character set of DICOM; expected such as ISO_IR 100")
+        found[title] = name
+    return found
+
+
+def check_title(title: str) -> str:
+    """An AE title as it is. Raises ValueError unless DICOM allows it (PS3.5 6.2, AE)."""
+    if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable():
+        raise ValueError(f"{title!r}: expected an AE title, 1 to 16 characters of ASCII")
+    if "\\" in title or not title.strip():
+        raise ValueError(f"{title!r}: an AE title has no backslash and is not blank")
+    return title
