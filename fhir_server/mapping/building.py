@@ -110,14 +110,14 @@ class Builder:
 
     def _compile(self, rule: Rule, type_: TypeDefinition, outermost: bool) -> Step:
         when = compile_condition(rule.get("when")) if rule.get("when") else None
-        if rule.get("each") and when is not None:
+        if (rule.get("each") or rule.get("every")) and when is not None:
             when = None  # asked of each segment, in `_source`
         if name := rule.get("include"):
             step = self._include(rule, self.mapping(name, type_))
         elif rule.get("ref"):
             step = _refer(self._link(rule, type_))
         elif rule.get("find"):
-            step = _find(rule, self._slot(rule, type_))
+            step = _find(rule, self._slot(rule, type_), self._also(rule.get("find")["type"]))
         else:
             slot = self._slot(rule, type_)
             values, make = self._values(rule, slot)
@@ -185,15 +185,16 @@ class Builder:
     def _source(self, rule: Rule) -> Callable[[Scope], Any]:
         if rule.get("from"):
             return compile_each(rule.get("from"))
-        segment = rule.get("each")
+        segment = rule.get("each") or rule.get("every")
         if not segment:
             return lambda scope: (None,)
+        deep = bool(rule.get("every"))
         if not rule.get("when"):
-            return lambda scope: scope.find_all(segment)
+            return lambda scope: scope.find_all(segment, deep=deep)
         when = compile_condition(rule.get("when"))
         return lambda scope: [
             each
-            for each in scope.find_all(segment)
+            for each in scope.find_all(segment, deep=deep)
             if when(Scope(scope.run, scope.group, each, scope.value))
         ]
 
@@ -228,7 +229,7 @@ class Builder:
         type_ = self._type(slot.content or slot.type)
         steps = list(self.mapping(rule.get("as"), type_)) if rule.get("as") else []
         steps += [self._rule(each, type_) for each in rule.rules]
-        constants = bool(rule.get("from") or rule.get("each"))
+        constants = bool(rule.get("from") or rule.get("each") or rule.get("every"))
 
         def make(scope: Scope, item: Any) -> Json | None:
             if isinstance(item, Segment):
@@ -278,6 +279,11 @@ class Builder:
 
         return once
 
+    def _also(self, type_: str) -> tuple[str, ...]:
+        """Further systems under which resources of a type are looked for."""
+        known = (each for each in self.book.resources.values() if each.type == type_)
+        return tuple(s for each in known for s in each.data.get("identity", {}).get("also", ()))
+
     def _alone(self, name: str) -> bool:
         """Whether a mapping reads nothing but the value in hand."""
         mapping = self.book.mappings[name]
@@ -285,7 +291,7 @@ class Builder:
 
     def _reads_value_only(self, rule: Rule) -> bool:
         texts_ = [rule.get(key) for key in ("from", "when") if rule.get(key)]
-        if rule.get("each") or rule.get("find") or rule.get("ref"):
+        if rule.get("each") or rule.get("every") or rule.get("find") or rule.get("ref"):
             return False
         if any(path.segment for text in texts_ for path in paths(read(text))):
             return False
@@ -429,9 +435,10 @@ def _source_uri(source: str) -> str:
 def _store(
     rule: Rule, slot: Slot, values: Callable[[Scope], Any], make: Make, outermost: bool
 ) -> Step:
-    constant = not (rule.get("from") or rule.get("each") or rule.rules)
+    constant = not any(rule.get(key) for key in ("from", "each", "every", "rules"))
     nulls = _nulls(rule) if outermost else None
     first = not slot.many
+    told = rule.get("issue")
 
     def step(scope: Scope, target: Json) -> bool:
         read = False
@@ -443,6 +450,10 @@ def _store(
                 continue
             if _put(scope, target, slot, value, rule, item):
                 read = True
+                if told:
+                    where = item if isinstance(item, Value) else scope.value
+                    text = f"{primitive_text(item)!r} {told}"
+                    scope.run.tell("warning", "102", text, where, rule.label)
             if first:
                 break
         if not read and nulls is not None and nulls(scope):
@@ -571,7 +582,7 @@ def _refer(link: Link) -> Step:
     return step
 
 
-def _find(rule: Rule, slot: Slot) -> Step:
+def _find(rule: Rule, slot: Slot, also: Sequence[str]) -> Step:
     """A reference to what is known already, else by its identifier alone."""
     given = rule.get("find")
     system, value, type_ = compile_one(given["system"]), compile_one(given["value"]), given["type"]
@@ -589,7 +600,8 @@ def _find(rule: Rule, slot: Slot) -> Step:
         if entry is not None:
             container = target[slot.name] if slot.many and not slot.parents else target
             name = len(container) - 1 if isinstance(container, list) else slot.name
-            entry.finds.append(Find(container, name, type_, (f"{uri}|{number}",)))
+            tokens = (f"{uri}|{number}", *(f"{each}|{number}" for each in also))
+            entry.finds.append(Find(container, name, type_, tokens))
         return True
 
     return step

@@ -3,11 +3,11 @@
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any
 
 from fhir_server.mapping.expressions import Path
+from fhir_server.mapping.primitives import decimal_of
 from fhir_server.mapping.scope import Scope
 from fhir_server.mapping.times import fhir_time, later, seconds_of
 from fhir_server.mapping.values import Segment, Value
@@ -68,10 +68,7 @@ def _matches(scope: Scope, item: Any, pattern: Any) -> bool:
 
 
 def _is_number(scope: Scope, item: Any) -> bool:
-    try:
-        return Decimal(_text(item)).is_finite()
-    except InvalidOperation:
-        return False
+    return decimal_of(_text(item)) is not None
 
 
 def _key(scope: Scope, name: Any) -> str:

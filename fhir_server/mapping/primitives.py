@@ -45,10 +45,8 @@ def _id(scope: Scope, text: str) -> str | None:
 
 
 def decimal_of(text: str) -> Decimal | None:
-    """A number, with a comma or with digits and a sign as v2 has them; None for anything else."""
+    """A number as v2 has them; None for anything else, such as one with a comma."""
     text = text.replace(" ", "")
-    if "." not in text and text.count(",") == 1:
-        text = text.replace(",", ".")
     if text.startswith("."):
         text = f"0{text}"
     match = _NUMBER.fullmatch(text.rstrip(".") if text.endswith(".") else text)

@@ -102,8 +102,13 @@ class Scope:
             return segment
         return self.group.find(name)
 
-    def find_all(self, name: str) -> list[Segment]:
-        """The segments of a name that belong to this group; else those around it."""
+    def find_all(self, name: str, *, deep: bool = False) -> list[Segment]:
+        """The segments of a name that belong to this group; else those around it.
+
+        deep: those of all groups within this one.
+        """
+        if deep:
+            return self.group.below.get(name, [])
         group: Group | None = self.group
         while group is not None:
             if found := group.near.get(name):
