@@ -124,6 +124,9 @@ def _entities(provenance: Resource) -> Iterable[Resource]:
 
 
 def _text(resource: Resource) -> str:
+    for coding in resource.get("topic", {}).get("coding", ()):
+        if coding.get("code"):
+            return str(coding["code"])
     for name in ("conclusion", "description", "status"):
         if text := resource.get(name):
             return str(text)
