@@ -5,7 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from fhir_server.context import Context
+from fhir_server.fhir_json import decode
+from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.writing import instant_text
+from fhir_server.storage import resources
+from fhir_server.storage.store import Connection
 from fhir_server.workflow.canonicals import BASE, structure_definition
 
 Resource = dict[str, Any]
@@ -91,6 +96,17 @@ def communication(facts: Facts) -> Resource:
     if facts.notes:
         made["note"] = [{"text": each} for each in facts.notes[:_MOST_NOTES]]
     return made
+
+
+async def current(
+    engine: Engine, ctx: Context, connection: Connection, record: str
+) -> Resource | None:
+    """The record as it is stored."""
+    row = await resources.read(connection, engine.statements(ctx), "Communication", record)
+    if row is None or row[2] is None:
+        return None
+    found: Resource = decode(row[2])
+    return found
 
 
 def _system(named: tuple[str, str]) -> Resource:

@@ -8,7 +8,8 @@ from fhir_server.interactions.conditional import Condition, matches
 from fhir_server.interactions.engine import Engine
 from fhir_server.mapping.convert import Mapped
 from fhir_server.mapping.entries import Resource
-from fhir_server.mapping.settling import Plan, Wanted, settle, survivors, wanted
+from fhir_server.mapping.settling import Plan, settle, survivors, wanted
+from fhir_server.messaging.types import RESOURCE_ID
 from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
 
@@ -28,6 +29,10 @@ async def plan_of(engine: Engine, ctx: Context, connection: Connection, mapped: 
     hits = await matches(engine, ctx, connection, conditions.values())
     ids = {key: [f"{key[0]}/{id_}" for id_ in hits.get(condition.text, ())]
            for key, condition in conditions.items()}  # fmt: skip
+    for type_, token in ids:
+        system, _, id_ = token.partition("|")
+        if system == RESOURCE_ID and not ids[type_, token]:
+            ids[type_, token] = [f"{type_}/{id_}"]
     held = await _held(engine, ctx, connection, {each for found in ids.values() for each in found})
     found = {key: [held[each] for each in given if each in held] for key, given in ids.items()}
     others = await _survivors(engine, ctx, connection, held)
@@ -75,6 +80,3 @@ def _escaped(text: str) -> str:
     for special in ("\\", "$", ",", "|"):
         text = text.replace(special, f"\\{special}")
     return text
-
-
-__all__ = ["Plan", "Wanted", "plan_of"]

@@ -13,9 +13,11 @@ from fhir_server.messaging.carrying import Carrying
 from fhir_server.messaging.intake import Intake
 from fhir_server.messaging.lines import Lines
 from fhir_server.messaging.listening import Listening
+from fhir_server.messaging.sending import Sending
 from fhir_server.messaging.settings import MessagingSettings
+from fhir_server.messaging.writing import Writer
 from fhir_server.outcome import Refusal
-from fhir_server.storage import messages
+from fhir_server.storage import messages, outgoing
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class Messaging:
         settings: MessagingSettings,
         mapper: Callable[[], Mapper],
         *,
+        writer: Writer,
+        database_url: str,
         keep_days: int | None = None,
     ) -> None:
         self._engine = engine
@@ -53,10 +57,13 @@ class Messaging:
             settings.listeners, intake, max_buffered_bytes=settings.max_buffered_bytes
         )
 
+        self._sending = Sending(engine, tenant, settings, writer, database_url)
+
     async def run(self) -> None:
-        """Receive and carry out until cancelled."""
+        """Receive, carry out and send until cancelled."""
         async with asyncio.TaskGroup() as tasks, self._listening.open():
             tasks.create_task(self._lines.run())
+            tasks.create_task(self._sending.run())
             tasks.create_task(self._sweep())
             await asyncio.Event().wait()
 
@@ -66,8 +73,9 @@ class Messaging:
             before = _now() - timedelta(days=self._keep_days)
             try:
                 async with self._engine.store.connection() as connection:
-                    gone = await messages.forget(
-                        connection, self._tenant, before, most=_MOST_AT_ONCE
+                    gone = max(
+                        await messages.forget(connection, self._tenant, before, most=_MOST_AT_ONCE),
+                        await outgoing.forget(connection, self._tenant, before, most=_MOST_AT_ONCE),
                     )
             except (Refusal, psycopg.Error, OSError):
                 gone = 0

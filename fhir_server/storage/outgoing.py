@@ -123,6 +123,16 @@ async def enqueue(connection: Connection, tenant: str, message: Queued) -> None:
     )  # fmt: skip
 
 
+async def hold(connection: Connection, tenant: str, destination: str) -> bool:
+    """Have a destination for oneself as long as a connection lasts; False if somebody else has."""
+    cursor = await connection.execute(
+        "select pg_try_advisory_lock(hashtextextended(%s, 0))",
+        (f"{schema_name(tenant)}|destination|{destination}",),
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 async def next_for(connection: Connection, tenant: str, destination: str) -> Queued | None:
     """The oldest message that waits for a destination, even if it is not due yet."""
     cursor = await connection.execute(

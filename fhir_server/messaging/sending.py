@@ -1,0 +1,254 @@
+"""Messages on their way out: from changes to a queue, and from the queue to their receivers."""
+
+import asyncio
+import logging
+import uuid
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import psycopg
+
+from fhir_server.context import Context, system_clock
+from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.transaction import transaction
+from fhir_server.messaging import records
+from fhir_server.messaging.client import Client, NoAnswer
+from fhir_server.messaging.composing import TYPES, Composed, Composing
+from fhir_server.messaging.settings import DestinationSettings, MessagingSettings
+from fhir_server.messaging.watching import watch
+from fhir_server.messaging.writing import Writer
+from fhir_server.outcome import Refusal
+from fhir_server.storage import outgoing
+from fhir_server.storage.outgoing import FAILED, QUEUED, SENT, Changed, Queued
+from fhir_server.storage.store import Connection
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.25
+_TAKE_OVER_EVERY = 2.0
+_AFTER_FAILURE = 1.0
+_LONGEST_PAUSE = 60.0
+_AT_ONCE = 100
+_GOOD, _BAD = ("AA", "CA"), ("AE", "CE")
+
+
+class Sending:
+    """What sends in one process; of several, one is at each destination at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tenant: str,
+        settings: MessagingSettings,
+        writer: Writer,
+        database_url: str,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._tenant = tenant
+        self._database_url = database_url
+        self._ctx = Context(
+            tenant=tenant, principal="HL7 v2 sender", base_url=engine.where.base_url
+        )
+        self._composing = Composing(engine, self._ctx, settings, writer)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        wanted = {TYPES[sent] for each in self._settings.destinations for sent in each.sends}
+        await watch(self._engine, self._tenant, wanted)
+        async with asyncio.TaskGroup() as tasks:
+            if self._settings.destinations:
+                tasks.create_task(self._compose())
+            for each in self._settings.destinations:
+                tasks.create_task(self._deliver(each))
+
+    async def _compose(self) -> None:
+        while True:
+            try:
+                found = await self._take_changes()
+            except (Refusal, psycopg.Error, OSError) as error:
+                log.warning("changes wait to be sent: %s", error)
+                found = 0
+                await asyncio.sleep(_AFTER_FAILURE)
+            if not found:
+                await asyncio.sleep(_LOOK_EVERY)
+
+    async def _take_changes(self) -> int:
+        """Queue messages for the oldest changes, in the transaction that forgets these."""
+        async with self._engine.store.transaction() as connection:
+            found = await outgoing.changes(connection, self._tenant, limit=_AT_ONCE)
+            for each in found or ():
+                for composed in await self._composed(connection, each):
+                    await self._enqueue(connection, composed)
+            if found:
+                await outgoing.looked_at(connection, self._tenant, found)
+        return len(found or ())
+
+    async def _composed(self, connection: Connection, changed: Changed) -> list[Composed]:
+        try:
+            return await self._composing.compose(connection, changed)
+        except (Refusal, psycopg.Error, OSError):
+            raise
+        except Exception:
+            # The next changes are not held up by one that no message can be made of.
+            log.exception("no message was made of %s/%s", changed.type, changed.id)
+            return []
+
+    async def _enqueue(self, connection: Connection, composed: Composed) -> None:
+        now = self._ctx.now()
+        queued = Queued(
+            0, str(uuid.uuid4()), composed.destination.name, composed.control_id, composed.type,
+            list(composed.about), composed.message.encode(), now, QUEUED, 0, now, None, None,
+        )  # fmt: skip
+        await outgoing.enqueue(connection, self._tenant, queued)
+        facts = self._facts(composed.destination, queued, QUEUED, now)
+        record = records.communication(facts)
+        if composed.patient:
+            record["subject"] = {"reference": composed.patient}
+        if composed.orders:
+            record["basedOn"] = [{"reference": each} for each in composed.orders]
+        await self._store(connection, record)
+
+    def _facts(
+        self, destination: DestinationSettings, queued: Queued, state: str, at: datetime
+    ) -> records.Facts:
+        return records.Facts(
+            queued.record,
+            records.OUTGOING,
+            state,
+            queued.type,
+            queued.control_id,
+            (self._settings.application, self._settings.facility),
+            (destination.application, destination.facility),
+            len(queued.content),
+            at,
+        )
+
+    async def _store(self, connection: Connection, record: records.Resource) -> None:
+        entry = {
+            "resource": record,
+            "request": {"method": "PUT", "url": f"Communication/{record['id']}"},
+        }
+        engine = self._engine.within(connection)
+        await transaction(engine, self._ctx, Request("POST"), [entry])
+
+    async def _deliver(self, destination: DestinationSettings) -> None:
+        """Send what is queued for a destination, whenever no other process does."""
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._database_url, autocommit=True, application_name="fhir-server sending"
+                ) as connection:
+                    if await outgoing.hold(connection, self._tenant, destination.name):
+                        await self._send_all(connection, destination)
+            except (Refusal, psycopg.Error, OSError) as error:
+                log.warning("nothing is sent to %s: %s", destination.name, error)
+            await asyncio.sleep(_TAKE_OVER_EVERY)
+
+    async def _send_all(self, connection: Connection, destination: DestinationSettings) -> None:
+        """Send until the connection that holds the lock is lost."""
+        context = destination.tls.context() if destination.tls is not None else None
+        client = Client(
+            destination.host,
+            destination.port,
+            context,
+            destination.tls.server_name if destination.tls is not None else None,
+            destination.connect_seconds,
+            destination.answer_seconds,
+        )
+        failures = 0
+        try:
+            while True:
+                queued = await outgoing.next_for(connection, self._tenant, destination.name)
+                wait = (queued.due - system_clock()).total_seconds() if queued else _LOOK_EVERY
+                if queued is None or wait > 0:
+                    await asyncio.sleep(min(max(wait, 0.01), _TAKE_OVER_EVERY))
+                    continue
+                good = await self._send(client, destination, queued, failures)
+                failures = 0 if good else failures + 1
+        finally:
+            with suppress(OSError):
+                await client.close()
+
+    async def _send(
+        self, client: Client, destination: DestinationSettings, queued: Queued, failures: int
+    ) -> bool:
+        """Send one message; whether the destination answered."""
+        try:
+            answer = await client.ask(queued.content, queued.control_id)
+        except NoAnswer as failure:
+            await self._put_off(destination, queued, str(failure), failures, counts=failure.reached)
+            return False
+        code = answer.value("MSA-1")
+        raw = answer.encode()
+        if code in _GOOD:
+            await self._finish(destination, queued, SENT, raw, None)
+            return True
+        reason = (
+            " ".join(e for e in (code, answer.value("MSA-3"), answer.value("ERR-8")) if e)
+            or "an acknowledgement without a code"
+        )
+        if code in _BAD:
+            await self._finish(destination, queued, FAILED, raw, reason)
+        else:
+            await self._put_off(destination, queued, reason, failures, counts=True, raw=raw)
+        return True
+
+    async def _put_off(
+        self,
+        destination: DestinationSettings,
+        queued: Queued,
+        reason: str,
+        failures: int,
+        *,
+        counts: bool,
+        raw: bytes | None = None,
+    ) -> None:
+        """Try again later, or park a message that was tried often enough."""
+        if counts and queued.attempts + 1 >= destination.most_attempts:
+            await self._finish(destination, queued, FAILED, raw, reason)
+            return
+        pause = min(2.0 ** max(failures, queued.attempts), _LONGEST_PAUSE)
+        log.warning("%s does not take a message: %s", destination.name, reason)
+        due = system_clock() + timedelta(seconds=pause)
+        async with self._engine.store.connection() as connection:
+            await outgoing.put_off(connection, self._tenant, queued.id, due, reason, counts=counts)
+
+    async def _finish(
+        self,
+        destination: DestinationSettings,
+        queued: Queued,
+        state: str,
+        answer: bytes | None,
+        reason: str | None,
+    ) -> None:
+        """Say what became of a message, in the queue and in its record."""
+        async with self._engine.store.transaction() as connection:
+            now = self._ctx.now()
+            if not await outgoing.finish(
+                connection, self._tenant, queued.id, state, answer, reason, now
+            ):
+                return
+            await self._tell(connection, destination, queued, state, reason)
+
+    async def _tell(
+        self,
+        connection: Connection,
+        destination: DestinationSettings,
+        queued: Queued,
+        state: str,
+        reason: str | None,
+    ) -> None:
+        facts = self._facts(destination, queued, state, self._ctx.now())
+        fresh = records.communication(facts)
+        record = await records.current(self._engine, self._ctx, connection, queued.record)
+        record = (
+            fresh
+            if record is None
+            else record | {name: fresh[name] for name in ("extension", "status", "sent")}
+        )
+        record.pop("statusReason", None)
+        if reason:
+            record["statusReason"] = {"text": reason}
+        await self._store(connection, record)
