@@ -23,6 +23,9 @@ from fhir_server.interactions.engine import Demands, Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
+from fhir_server.mapping.shipped import shipped_mapper
+from fhir_server.messaging.settings import read_messaging
+from fhir_server.messaging.watching import watch_nothing
 from fhir_server.operations.registry import operation_routes
 from fhir_server.operations.script_run import SCRIPT_RUN
 from fhir_server.operations.script_runs import ScriptRuns
@@ -123,6 +126,7 @@ def build(
     listener = Listener(database_url)
     images = _images(settings, engine, listener)
     more = _modalities(settings, engine, database_url)
+    more += _messaging(settings, engine, database_url)
     life = _life(engine, store, provisioning, listener, more, images)
     if images is None:
         return Application(engine, http, life)
@@ -197,6 +201,29 @@ def _modalities(settings: Settings, engine: Engine, database_url: str) -> list[L
         settings.worklist_export,
     )
     return [WorklistServer(engine, found, database_url).run]
+
+
+def _messaging(settings: Settings, engine: Engine, database_url: str) -> list[Loop]:
+    """What receives and sends HL7 v2 messages, if the settings want it."""
+    found = read_messaging(settings.mllp_config, settings.mllp_port, settings.mllp_host)
+    if not found.listeners and not found.destinations:
+        return [partial(watch_nothing, engine, TENANTS[0])]
+    # Not imported by processes that do without: mapping takes a moment and memory.
+    from fhir_server.messaging.service import Messaging
+    from fhir_server.messaging.writing import shipped_writer
+
+    keep = settings.message_retention_days
+    mapper = shipped_mapper(settings.time_zone)
+    service = Messaging(
+        engine,
+        TENANTS[0],
+        found,
+        mapper,
+        writer=shipped_writer(folder("mappings")),
+        database_url=database_url,
+        keep_days=keep,
+    )
+    return [service.run]
 
 
 def _life(

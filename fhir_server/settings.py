@@ -141,6 +141,25 @@ class Settings(BaseSettings):
         description="Folder that is kept as the worklist is, a `.wl` file a step, for an Orthanc "
         "that answers modalities itself. Unset, none.",
     )
+    mllp_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port at which HL7 v2 messages are received by MLLP, such as 2575. Unset, only "
+        "those of `mllp_config` are.",
+    )
+    mllp_host: str = Field("127.0.0.1", description="Address at which `mllp_port` listens.")
+    mllp_config: Path | None = Field(
+        None,
+        description="YAML file with HL7 v2 listeners, each with settings of its own, and with "
+        "destinations to which messages are sent.",
+    )
+    message_retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="Days that HL7 v2 messages are kept as they came, once they are done with; "
+        "what became of them stays. Unset, for ever.",
+    )
     orthanc_url: str | None = Field(
         None,
         description="REST API of the Orthanc that keeps the images, such as http://orthanc:8042. "
