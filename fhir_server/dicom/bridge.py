@@ -61,9 +61,13 @@ class Bridge:
             tasks.create_task(self._keep_working())
 
     async def _keep_looking(self) -> None:
+        started: set[str] = set()
         while True:
             for tenant in self._tenants:
                 try:
+                    if tenant not in started:
+                        await self._hasten(tenant)
+                        started.add(tenant)
                     await self.look(tenant)
                 except (Refusal, psycopg.Error, OSError):
                     log.info("the image archive is not asked: the database does not answer")
@@ -79,6 +83,11 @@ class Bridge:
                     log.info("no study is looked at: the database does not answer")
             if not worked:
                 await self._working.wait(min(_BUSY_SECONDS, self._settings.poll))
+
+    async def _hasten(self, tenant: str) -> None:
+        """Nobody knows for how long no process was there."""
+        async with self._engine.store.connection() as connection:
+            await archive.hasten(connection, tenant, self._orthanc.name, _now())
 
     async def look(self, tenant: str) -> None:
         """Ask what changed, if it is time and no other process does."""

@@ -97,12 +97,12 @@ async def take_look(
 
 
 async def hasten(connection: Connection, tenant: str, archive: str, now: datetime) -> None:
-    """Let the next worker that looks ask for changes at once."""
-    schema = schema_name(tenant)
+    """Let the next worker that looks ask for changes, and compare all studies, at once."""
     await connection.execute(
-        f"update {schema}.archive set next_look = %s where name = %s", (now, archive)
+        f"update {schema_name(tenant)}.archive set next_look = %(now)s, next_comparison = %(now)s "
+        "where name = %(archive)s",
+        {"now": now, "archive": archive},
     )
-    await connection.execute("select pg_notify(%s, '')", (channel(tenant),))
 
 
 async def moved(connection: Connection, tenant: str, archive: str, position: int) -> None:
