@@ -94,7 +94,8 @@ async def carry_out(engine: Engine, ctx: Context, connection: Connection, change
     ctx = ctx.at_once()
     changes = await engine.rules.apply(engine, ctx, connection, [change])
     if change.new is not None:
-        await conform(engine.within(connection), ctx, change.new)
+        # Its structure was checked as it came, and rules only add to it.
+        await conform(engine.within(connection), ctx, change.new, structure=False)
     stored = await store_changes(engine, ctx, connection, changes)
     return next(
         each for each, of in zip(stored, changes, strict=True) if of.identity == change.identity

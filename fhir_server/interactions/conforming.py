@@ -30,9 +30,14 @@ def errors(report: Report) -> tuple[Finding, ...]:
     )
 
 
-async def conform(engine: Engine, ctx: Context, resource: dict[str, Any]) -> None:
-    """Raises `Invalid`, 422, for a resource that does not conform to its profiles."""
-    broken = await Conforming(engine, ctx).errors(resource)
+async def conform(
+    engine: Engine, ctx: Context, resource: dict[str, Any], *, structure: bool = True
+) -> None:
+    """Raises `Invalid`, 422, for a resource that does not conform to its profiles.
+
+    structure: whether to look at how it is built, too, where it has profiles.
+    """
+    broken = await Conforming(engine, ctx, structure=structure).errors(resource)
     if broken:
         raise Invalid(broken, status=422)
 
@@ -40,7 +45,8 @@ async def conform(engine: Engine, ctx: Context, resource: dict[str, Any]) -> Non
 class Conforming:
     """Holds the resources of one request against profiles; one that needs none costs nothing."""
 
-    def __init__(self, engine: Engine, ctx: Context) -> None:
+    def __init__(self, engine: Engine, ctx: Context, *, structure: bool = True) -> None:
+        self._structure = structure
         self._engine = engine
         self._ctx = ctx
         self._session: Session | None = None
@@ -59,7 +65,7 @@ class Conforming:
             self._session = await self._engine.validation.session(self._ctx, self._engine.store)
         if not enforced and not await self._session.known(claims):
             return ()
-        settings = replace(_KEPT, claimed=demands.claimed)
+        settings = replace(_KEPT, claimed=demands.claimed, structure=self._structure)
         return errors(await self._session.check(resource, enforced, settings=settings))
 
 

@@ -24,7 +24,7 @@ from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.run import Resolve, Settings
 from fhir_server.validation.profiles.validator import Validator
 from fhir_server.validation.structure import StructureCheck
-from fhir_server.validation.turns import in_turns
+from fhir_server.validation.turns import in_turns, is_large
 
 TYPE = "StructureDefinition"
 
@@ -122,7 +122,8 @@ class Session:
         profiles: canonicals it must conform to, beside those it claims, if the settings say so.
         """
         profiles = tuple(profiles)
-        named = await in_turns(resource, partial(_named, resource))
+        large = is_large(resource)
+        named = await in_turns(resource, partial(_named, resource), large=large)
         await self._read({*profiles, *named})
         # Asked for ahead, the resource need be looked at once only.
         asked = self._state.asked.get(profiles, frozenset())
@@ -138,6 +139,7 @@ class Session:
                     settings=settings,
                     answers=answers,
                     resolver=resolver,
+                    large=large,
                 )
                 self._state.remember(profiles, answers)
                 return report

@@ -17,9 +17,12 @@ _LARGE = 2_000
 _beside = ThreadPoolExecutor(1, thread_name_prefix="validation")
 
 
-async def in_turns(value: Any, work: Callable[[], T]) -> T:
-    """What `work` gives, which takes as long as `value` is large; raises what it raises."""
-    if not is_large(value):
+async def in_turns(value: Any, work: Callable[[], T], *, large: bool | None = None) -> T:
+    """What `work` gives, which takes as long as `value` is large; raises what it raises.
+
+    large: whether it is, if that is known.
+    """
+    if not (is_large(value) if large is None else large):
         return work()
     return await asyncio.get_running_loop().run_in_executor(_beside, work)
 

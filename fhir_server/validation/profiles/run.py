@@ -42,6 +42,7 @@ class Settings:
     unknown_extensions, unknown_modifiers: extensions without a definition.
     targets: whether what is referred to, if at hand, must conform to the profile asked of it.
     warnings: whether rules are checked that only warn.
+    structure: whether the structure is checked, if that was not done before.
     """
 
     claimed: bool = True
@@ -49,6 +50,7 @@ class Settings:
     unknown_modifiers: Unknown = Unknown.REFUSE
     targets: bool = True
     warnings: bool = True
+    structure: bool = True
 
 
 class Run:

@@ -61,7 +61,9 @@ class Validator:
         resolver: gives the resource behind a reference, for what is not in `resource` itself.
         """
         settings = settings or Settings()
-        of_structure = _of_structure(resource, self._structure.check(resource).issues)
+        of_structure: tuple[Finding, ...] = ()
+        if settings.structure:
+            of_structure = _of_structure(resource, self._structure.check(resource).issues)
         root = root_node(resource)
         if root is None or any("nested too deeply" in each.diagnostics for each in of_structure):
             return Report(of_structure)
@@ -81,11 +83,13 @@ class Validator:
         settings: Settings | None = None,
         answers: dict[Question, bool | None] | None = None,
         resolver: Resolve | None = None,
+        large: bool | None = None,
     ) -> Report:
         """Like `validate`, with all questions of a round asked at once, and without a long stop.
 
         answers: what is known of codes; what is asked is added.
         ask: takes questions and gives an answer to each; None is what nobody can tell.
+        large: whether the resource is (`validation.turns`), if that is known.
         """
         profiles = tuple(profiles)
         known: dict[Question, bool | None] = {} if answers is None else answers
@@ -98,7 +102,7 @@ class Validator:
                 answers=known,
                 resolver=resolver,
             )
-            report = await in_turns(resource, validate)
+            report = await in_turns(resource, validate, large=large)
             if not report.questions:
                 return report
             given = await ask(report.questions)
