@@ -16,6 +16,7 @@ import httpx
 import psycopg
 
 from fhir_server.logs import configure_logs
+from fhir_server.messaging.settings import read_messaging
 from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate
@@ -29,16 +30,11 @@ _STOP_WITHIN_SECONDS = 20
 
 def serve(settings: Settings) -> int:
     """Serve until a signal says stop: SIGTERM and SIGINT let running requests finish."""
-    from fhir_server.workers import port_is_free
-
     configure_logs(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    try:
-        if not port_is_free(settings.host, settings.port):
-            return _refuse(f"port {settings.port} is in use; --port chooses another")
-    except OSError as error:
-        return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}")
+    if problem := _taken(settings):
+        return _refuse(problem)
     try:
         with _database(settings) as database_url, tempfile.TemporaryDirectory() as metrics:
             if not _migrated(database_url):
@@ -52,6 +48,22 @@ def serve(settings: Settings) -> int:
     except DirectoryInUse as error:
         return _refuse(str(error))
     return 0
+
+
+def _taken(settings: Settings) -> str:
+    """Why an address cannot be listened on; empty if all can."""
+    from fhir_server.workers import port_is_free
+
+    messaging = read_messaging(settings.mllp_config, settings.mllp_port, settings.mllp_host)
+    wanted = [(settings.host, settings.port, "--port chooses another")]
+    wanted += [(e.host, e.port, f"listener {e.name} needs another") for e in messaging.listeners]
+    for host, port, hint in wanted:
+        try:
+            if not port_is_free(host, port):
+                return f"port {port} is in use; {hint}"
+        except OSError as error:
+            return f"cannot listen on {host}:{port}: {error.strerror}"
+    return ""
 
 
 def _leave(number: int, _: object) -> NoReturn:

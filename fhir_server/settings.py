@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fhir_server.messaging.settings import read_messaging
 from fhir_server.spec import definitions
 from fhir_server.workflow.canonicals import ACCESSION_NUMBER, ORDER_NUMBER
 from fhir_server.worklist.settings import check_title, read_stations
@@ -290,6 +291,12 @@ class Settings(BaseSettings):
     def _ae_titles(cls, text: str | None) -> str | None:
         read_stations(text or "")
         return text
+
+    @field_validator("mllp_config")
+    @classmethod
+    def _sound_messaging(cls, path: Path | None) -> Path | None:
+        read_messaging(path, None, "")
+        return path
 
     @field_validator("base_url")
     @classmethod
