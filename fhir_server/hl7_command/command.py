@@ -20,6 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", type=Path, metavar="FILE|DIR", help="HL7 v2 messages; folders with all"
     )
     _add_mappings(coverage)
+    send = commands.add_parser("send", help="send messages by MLLP and print what is answered")
+    send.add_argument(
+        "paths", nargs="+", type=Path, metavar="FILE", help="HL7 v2 messages; - for standard input"
+    )
+    send.add_argument("--host", default="127.0.0.1", help="of the receiver (%(default)s)")
+    send.add_argument("--port", type=int, default=2575, help="of the receiver (%(default)s)")
+    send.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds to wait for an answer (%(default)s)"
+    )
     check = commands.add_parser("check", help="check mapping files, overlays included")
     _add_mappings(check)
 
@@ -34,7 +43,14 @@ def _add_mappings(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when all went well, 1 when a message could not be read, 2 when the rules are wrong."""
+    """0 when all went well, 1 when a message could not be read, 2 when the rules are wrong.
+
+    For `send`: 1 when a message was not accepted, 2 when there was no answer.
+    """
+    if arguments.hl7_command == "send":
+        from fhir_server.hl7_command import sending
+
+        return sending.run(arguments)
     from fhir_server.hl7_command import session
 
     return session.run(arguments)

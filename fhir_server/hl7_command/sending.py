@@ -1,0 +1,52 @@
+"""Carries out `fhir-server hl7 send`: messages of files, one after the other, by MLLP."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from fhir_server.hl7v2 import Message, NoHeader, read_payload
+from fhir_server.messaging.client import Client, NoAnswer
+
+_GOOD = ("AA", "CA")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when every message was accepted, 1 when one was not, 2 when one was not answered."""
+    return asyncio.run(_send(arguments))
+
+
+async def _send(arguments: argparse.Namespace) -> int:
+    client = Client(arguments.host, arguments.port, answer_seconds=arguments.timeout)
+    status = 0
+    try:
+        for path, message in _messages(arguments.paths):
+            if message is None:
+                status = max(status, 1)
+                continue
+            control_id = message.value("MSH-10")
+            try:
+                answer = await client.ask(message.encode(), control_id)
+            except NoAnswer as failure:
+                sys.stderr.write(f"{path}: {control_id}: {failure}\n")
+                return 2
+            code = answer.value("MSA-1")
+            status = status if code in _GOOD else max(status, 1)
+            told = answer.value("MSA-3")
+            sys.stdout.write(f"{path}: {control_id}: {code}{': ' if told else ''}{told}\n")
+            for error in answer.all("ERR"):
+                sys.stdout.write(f"  {error.text}\n")
+    finally:
+        await client.close()
+    return status
+
+
+def _messages(paths: list[Path]) -> Iterator[tuple[Path, Message | None]]:
+    for path in paths:
+        try:
+            content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+            yield from ((path, each) for each in read_payload(content).messages)
+        except (NoHeader, OSError) as error:
+            sys.stderr.write(f"{path}: {error}\n")
+            yield path, None
