@@ -331,7 +331,7 @@ def _make(plan: _Plan, scope: Scope) -> None:
     if not read:
         return
     _identify(plan, scope, entry)
-    same = run.entries.known(rules.type, entry.tokens)
+    same = run.entries.known(rules.type, entry.tokens[:1])
     if same is not None and same.name == entry.name:
         # Said twice in one message: what comes later adds what was not said yet.
         for name, value in resource.items():
@@ -348,12 +348,23 @@ def _identify(plan: _Plan, scope: Scope, entry: Entry) -> None:
     resource = entry.resource
     tokens = tokens_of(resource, plan.rules)
     key = text_of(plan.key(scope)) if plan.key else ""
+    if key and plan.rules.data.get("identity", {}).get("repeats"):
+        key = _numbered(scope.run.entries, entry.type, key)
     if key:
         identifier = {"system": KEY_SYSTEM, "value": key}
         resource.setdefault("identifier", []).append(identifier)
         tokens = (f"{KEY_SYSTEM}|{key}", *tokens)
     entry.tokens = tokens
     entry.key = key or (tokens[0] if tokens else "")
+
+
+def _numbered(entries: Entries, type_: str, key: str) -> str:
+    """A key of its own for what has the same as another of the message."""
+    number, own = 1, key
+    while entries.known(type_, (f"{KEY_SYSTEM}|{own}",)):
+        number += 1
+        own = f"{key}/{number}"
+    return own
 
 
 def _tie(plans: Sequence[_Plan], run: Run) -> None:
