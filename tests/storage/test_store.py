@@ -119,3 +119,42 @@ async def test_a_connection_that_broke_is_replaced(database: str, store: PooledS
             await connection.execute("select pg_terminate_backend(pg_backend_pid())")
     async with store.connection() as connection:
         await connection.execute("select 1")
+
+
+async def test_a_text_that_a_transaction_finds_there_is_asked_for_once(database: str) -> None:
+    text = [(77, "known before")]
+    first, second = PooledStore(database, size=2), PooledStore(database, size=2)
+    await first.open()
+    await second.open()
+    try:
+        async with first.connection() as connection:
+            await first.learn(connection, "default", text)
+        async with second.transaction() as connection:
+            await second.learn(connection, "default", [*text, (77, "new")])
+            # Another question would fail here.
+            await connection.execute("alter table tenant_default.vocabulary rename to hidden")
+            await second.learn(connection, "default", text)
+            await connection.execute("alter table tenant_default.hidden rename to vocabulary")
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_a_text_of_a_transaction_that_fails_is_learnt_again(database: str) -> None:
+    text = [(78, "not to last")]
+    store = PooledStore(database, size=2)
+    await store.open()
+    try:
+        with suppress(RuntimeError):
+            async with store.transaction() as connection:
+                await store.learn(connection, "default", text)
+                await store.learn(connection, "default", text)
+                raise RuntimeError
+        async with store.connection() as connection:
+            await store.learn(connection, "default", text)
+            cursor = await connection.execute(
+                "select value from tenant_default.vocabulary where parameter = 78"
+            )
+            assert await cursor.fetchall() == [("not to last",)]
+    finally:
+        await store.close()
