@@ -15,6 +15,7 @@ from typing import NoReturn
 import httpx
 import psycopg
 
+from fhir_server.dicom.local import DoesNotRun, LocalOrthanc, NotInstalled, kept_secret
 from fhir_server.logs import configure_logs
 from fhir_server.messaging.settings import read_messaging
 from fhir_server.settings import Settings
@@ -36,7 +37,11 @@ def serve(settings: Settings) -> int:
     if problem := _taken(settings):
         return _refuse(problem)
     try:
-        with _database(settings) as database_url, tempfile.TemporaryDirectory() as metrics:
+        with (
+            _database(settings) as database_url,
+            _images(settings) as settings,
+            tempfile.TemporaryDirectory() as metrics,
+        ):
             if not _migrated(database_url):
                 return 1
             _hand_over(settings, database_url, metrics)
@@ -45,7 +50,7 @@ def serve(settings: Settings) -> int:
             _is_ready(_root(settings))
             threading.Thread(target=_welcome, args=(settings,), daemon=True).start()
             _run_workers(settings)
-    except DirectoryInUse as error:
+    except (DirectoryInUse, NotInstalled, DoesNotRun) as error:
         return _refuse(str(error))
     return 0
 
@@ -111,6 +116,35 @@ def _database(settings: Settings) -> Iterator[str]:
         yield url
     finally:
         embedded.stop()
+
+
+@contextmanager
+def _images(settings: Settings) -> Iterator[Settings]:
+    """The settings with the Orthanc that runs, and is kept running, inside the block."""
+    if not settings.with_orthanc:
+        yield settings
+        return
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    folder = settings.data_dir.resolve() / "orthanc"
+    archive = LocalOrthanc(
+        folder,
+        settings.orthanc_http_port,
+        settings.orthanc_dicom_port,
+        f"http://{host}:{settings.port}/orthanc/hint",
+        kept_secret(folder / "hint-secret"),
+    )
+    try:
+        archive.start()
+        archive.watch()
+        found = {
+            "orthanc_url": archive.url,
+            "orthanc_user": archive.settings.user,
+            "orthanc_password": archive.password,
+            "orthanc_hint_secret": archive.hint_secret,
+        }
+        yield settings.model_copy(update=found)
+    finally:
+        archive.stop()
 
 
 def _migrated(database_url: str, *, tell: bool = False) -> bool:

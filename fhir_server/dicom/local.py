@@ -22,6 +22,21 @@ USER = "fhir-server"
 _PLUGINS = Path("/usr/share/orthanc/plugins")
 _DICOMWEB = "libOrthancDicomWeb.so"
 _PYTHON = "libOrthancPython.so"
+# Who may send images at first: dcmtk's storescu on this machine.
+_DEVICES = {
+    "DicomModalities": {
+        "storescu": {
+            "AET": "STORESCU",
+            "Host": "127.0.0.1",
+            "Port": 104,
+            "AllowEcho": True,
+            "AllowStore": True,
+            "AllowFind": False,
+            "AllowFindWorklist": False,
+            "AllowMove": False,
+        }
+    }
+}
 _READY_WITHIN_SECONDS = 30.0
 _STOP_WITHIN_SECONDS = 15.0
 _LOOK_EVERY_SECONDS = 0.5
@@ -29,6 +44,10 @@ _LOOK_EVERY_SECONDS = 0.5
 
 class NotInstalled(Exception):
     """There is no Orthanc with its DICOMweb plugin on this machine."""
+
+
+class DoesNotRun(Exception):
+    """Orthanc is there, and cannot be used."""
 
 
 def program() -> Path:
@@ -85,8 +104,11 @@ class LocalOrthanc:
         return self.folder / "orthanc.log"
 
     def start(self) -> None:
-        """Start it; returns when it answers. Raises `NotInstalled`, and RuntimeError otherwise."""
-        command = [str(program()), str(self._configure())]
+        """Start it; returns when it answers. Raises `NotInstalled` or `DoesNotRun`."""
+        command = [str(program()), str(self._configure().parent)]
+        if (setpriv := shutil.which("setpriv")) is not None:
+            # It must not outlive a server that was killed: the next one needs its ports.
+            command = [setpriv, "--pdeathsig", "SIGTERM", *command]
         environment = {
             **os.environ,
             "ORTHANC_USER": USER,
@@ -123,15 +145,18 @@ class LocalOrthanc:
             if process.poll() is not None and self.process is process:
                 try:
                     self.start()
-                except RuntimeError:
+                except DoesNotRun:
                     time.sleep(_LOOK_EVERY_SECONDS)
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def _configure(self) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
-        # In a folder alone: Orthanc reads every file of it.
+        # In a folder alone, every file of which Orthanc reads: people add their devices there.
         path = self.folder / "configuration" / "orthanc.json"
         path.parent.mkdir(exist_ok=True)
+        devices = path.with_name("devices.json")
+        if not devices.exists():
+            devices.write_text(json.dumps(_DEVICES, indent=1))
         settings = json.loads((folder("orthanc") / "orthanc.json").read_text())
         plugins = [str(_PLUGINS / _DICOMWEB)]
         if sends_hints():
@@ -155,14 +180,14 @@ class LocalOrthanc:
         end = time.monotonic() + _READY_WITHIN_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
-                raise RuntimeError(f"Orthanc ended at once; {self.log} tells why")
+                raise DoesNotRun(f"Orthanc ended at once; {self.log} tells why")
             try:
                 httpx.get(f"{self.url}/system", timeout=2, trust_env=False)
             except httpx.TransportError:
                 time.sleep(0.05)
             else:
                 return
-        raise RuntimeError(f"Orthanc did not answer within {_READY_WITHIN_SECONDS:g} seconds")
+        raise DoesNotRun(f"Orthanc did not answer within {_READY_WITHIN_SECONDS:g} seconds")
 
 
 def kept_secret(path: Path) -> str:

@@ -16,6 +16,7 @@ SECRETS = {
     "POSTGRES_PASSWORD": "postgres-secret",
     "ORTHANC_USER": "bridge",
     "ORTHANC_PASSWORD": "orthanc-secret",
+    "ORTHANC_HINT_SECRET": "hint-secret",
 }
 
 

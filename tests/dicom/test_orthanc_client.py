@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydicom.uid import generate_uid
 
-from fhir_server.dicom.local import LocalOrthanc
+from fhir_server.dicom.local import DoesNotRun, LocalOrthanc
 from fhir_server.dicom.orthanc import ArchiveAway, ArchiveRefused, Orthanc
 from fhir_server.dicom.settings import ArchiveSettings
 from tests.dicom.conftest import StartOrthanc
@@ -212,5 +212,5 @@ def test_dangerous_routes_are_closed(orthanc: LocalOrthanc, method: str, path: s
 
 
 def test_an_archive_that_forgets_patients_does_not_start(start_orthanc: StartOrthanc) -> None:
-    with pytest.raises(RuntimeError, match="ended at once"):
+    with pytest.raises(DoesNotRun, match="ended at once"):
         start_orthanc(MaximumPatientCount=10)
