@@ -194,6 +194,29 @@ async def test_ord_6_a_result_before_anything_was_done_is_refused(
     assert codes(resource_of(patched, 409)) == INVALID_TRANSITION
 
 
+async def test_ord_6_a_result_that_comes_with_its_order_is_refused(
+    client: httpx.AsyncClient, at: Ward
+) -> None:
+    urn = "urn:uuid:5b0d1b1c-0000-4000-8000-000000000001"
+    given = order(at)
+    early = result("Observation", given | {"id": "x"}, basedOn=[{"reference": urn}])
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {
+                "fullUrl": urn,
+                "resource": given,
+                "request": {"method": "POST", "url": "ServiceRequest"},
+            },
+            {"resource": early, "request": {"method": "POST", "url": "Observation"}},
+        ],
+    }
+    outcome = resource_of(await client.post("", json=bundle), 409)
+    assert codes(outcome) == INVALID_TRANSITION
+    assert outcome["issue"][0]["expression"][0].startswith("Bundle.entry[1]")
+
+
 @pytest.mark.parametrize("type_", ["DiagnosticReport", "Observation"])
 async def test_ord_6_a_cancelled_order_gets_no_result(
     client: httpx.AsyncClient, stored: Resource, type_: str
