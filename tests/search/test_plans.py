@@ -53,6 +53,9 @@ select %(patients)s + n, %(chart)s, n * 86400000000::bigint, (n + 1) * 864000000
 from generate_series(400, %(observations)s, 400) n;
 insert into number_value (rid, parameter, unit, low, high)
 select %(patients)s + n, %(value)s, %(unit)s, n, n from generate_series(1, %(observations)s) n;
+insert into number_value (rid, parameter, unit, low, high)
+select n, %(probability)s, 0, n / 3000.0, n / 3000.0 + case when n %% 100 = 0 then 0.1 else 0 end
+from generate_series(1, 3000) n;
 insert into string_value (rid, parameter, value)
 select n, %(family)s, 'name ' || n from generate_series(1, %(patients)s) n;
 insert into contained (container, place, type, id, reference_key, keys, targets)
@@ -84,6 +87,7 @@ def filled(database: str) -> str:
         "chart": (parameter("Observation", "date") or 0) ^ hash64("Patient/charted"),
         "value": _hash("Observation|value-quantity"),
         "family": _hash("Patient|family"),
+        "probability": _hash("RiskAssessment|probability"),
         "units": UNITS,
         "unit": unit_hash(unit_text("s", "c", None)),
     }
