@@ -40,6 +40,7 @@ from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
 from fhir_server.storage.store import PooledStore
 from fhir_server.terminology import Terminology
+from fhir_server.uploads.settings import UploadSettings
 from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.validator import Invariants
 from fhir_server.validation.stored import Validation
@@ -52,6 +53,8 @@ from fhir_server.workflow.states import workflow
 from fhir_server.worklist.settings import WorklistSettings, read_stations
 
 if TYPE_CHECKING:
+    from fastapi import APIRouter
+
     from fhir_server.dicom.service import ArchiveService
 
 FHIR_PATH = "/fhir"
@@ -130,7 +133,8 @@ def build(
     life = _life(engine, store, provisioning, listener, more, images)
     if images is None:
         return Application(engine, http, life)
-    return Application(engine, http, life, Beside((images.routes,), (images.health,)))
+    routes = (images.routes, *_doors(settings, engine, images))
+    return Application(engine, http, life, Beside(routes, (images.health,)))
 
 
 def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":
@@ -157,6 +161,21 @@ def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveS
         wado_url=local_base_url(settings).removesuffix(FHIR_PATH) + DICOMWEB_PATH,
     )
     return ArchiveService(engine, listener, TENANTS, archive, bridge)
+
+
+def _doors(settings: Settings, engine: Engine, images: "ArchiveService") -> "list[APIRouter]":
+    """Where images come in and go out beside FHIR."""
+    from fhir_server.uploads.routes import upload_routes
+    from fhir_server.uploads.uploading import Uploads
+
+    bounds = UploadSettings(
+        settings.upload_file_bytes,
+        settings.upload_files,
+        settings.upload_bytes,
+        settings.upload_dir,
+    )
+    uploads = Uploads(engine, images.orthanc, bounds, settings.accession_number_system)
+    return [upload_routes(uploads, settings.base_url, FHIR_PATH)]
 
 
 def _order_settings(settings: Settings) -> OrderSettings:

@@ -161,6 +161,19 @@ class Settings(BaseSettings):
         description="Days that HL7 v2 messages are kept as they came, once they are done with; "
         "what became of them stays. Unset, for ever.",
     )
+    upload_file_bytes: int = Field(
+        100 * MEBIBYTE, ge=1024, description="Largest DICOM file of an upload."
+    )
+    upload_files: int = Field(
+        500, ge=1, description="Most files of an upload, those inside zip files included."
+    )
+    upload_bytes: int = Field(
+        2048 * MEBIBYTE, ge=1024, description="Most bytes of an upload; more get 413."
+    )
+    upload_dir: Path | None = Field(
+        None,
+        description="Folder in which files lie until the archive has them. Unset, the system's.",
+    )
     orthanc_url: str | None = Field(
         None,
         description="REST API of the Orthanc that keeps the images, such as http://orthanc:8042. "

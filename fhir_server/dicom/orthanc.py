@@ -206,12 +206,16 @@ class Orthanc:
         """Delete a study; no error if it is not there."""
         await self._json("DELETE", f"/studies/{checked_archive_id(id_)}", absent=True)
 
-    async def store(self, content: bytes | AsyncIterator[bytes]) -> StoredInstance:
+    async def store(
+        self, content: bytes | AsyncIterator[bytes], length: int | None = None
+    ) -> StoredInstance:
         """Send a DICOM file. Raises `ArchiveRefused` for what it does not take.
 
-        Where it is AlreadyStored, `md5` tells whether the same file is meant.
+        length: of content that comes in pieces, if it is known. Where it is AlreadyStored, `md5` tells whether the same file is meant.
         """
         headers = {"Content-Type": "application/dicom"}
+        if length is not None:
+            headers["Content-Length"] = str(length)
         response = await self._send("POST", "/instances", content=content, headers=headers)
         if response.status_code >= 400:
             raise ArchiveRefused(response.status_code)

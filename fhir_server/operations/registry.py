@@ -2,6 +2,7 @@
 
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.convert import CONVERT
+from fhir_server.operations.dicom_tags import MODIFY_TAGS, READ_TAGS
 from fhir_server.operations.document import DOCUMENT
 from fhir_server.operations.everything import ENCOUNTER_EVERYTHING, PATIENT_EVERYTHING
 from fhir_server.operations.expand import EXPAND
@@ -41,9 +42,11 @@ OPERATIONS: tuple[Operation, ...] = (
     META,
     META_ADD,
     META_DELETE,
+    MODIFY_TAGS,
     PATIENT_EVERYTHING,
     *ORDER_MOVES,
     PROCESS_MESSAGE,
+    READ_TAGS,
     RUN_TEST_SCRIPT,
     REPLAY,
     REPORT_ON_ORDER,
