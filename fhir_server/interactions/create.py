@@ -10,7 +10,7 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.writing import check, first_version, insert, result_of
 from fhir_server.outcome import Conflict, Issue
-from fhir_server.storage import resources
+from fhir_server.storage import first_versions, resources
 from fhir_server.storage.store import Connection
 from fhir_server.validation.structure import Checked
 
@@ -44,7 +44,7 @@ async def _create_by_rules(engine: Engine, ctx: Context, request: Request) -> Re
         async with engine.store.connection() as connection:
             try:
                 return await _store(engine, ctx, connection, request)
-            except resources.NumberTaken:
+            except first_versions.NumberTaken:
                 pass
     # One after the other tells which of the numbers is taken, and by whom.
     async with engine.store.transaction() as connection:

@@ -15,7 +15,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Resource, Result
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64_uncached
-from fhir_server.storage import definition_state, resources
+from fhir_server.storage import definition_state, first_versions, resources
 from fhir_server.storage.numbers import Claim
 from fhir_server.storage.resources import Stored, Written, deleted_values
 from fhir_server.storage.statements import Statements
@@ -177,7 +177,7 @@ async def _create_few(
     """Store first versions made with the newest search parameters."""
     statements = engine.statements(ctx)
     alike = len({row.generation for row in rows}) == 1
-    while not alike or not await resources.create_some(connection, statements, rows, claims):
+    while not alike or not await first_versions.create_some(connection, statements, rows, claims):
         await _extract_anew(engine, ctx, connection, rows)
         texts = {text for row in rows for text in row.values.texts}
         await engine.store.learn(connection, ctx.tenant, sorted(texts))

@@ -10,7 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, cast
 
-from psycopg.errors import UniqueViolation
 from psycopg.pq import TransactionStatus
 
 from fhir_server.storage.statements import LOCK_NAMES, READ_TOGETHER, Kinds, Statements
@@ -210,37 +209,6 @@ async def pinned_generation(connection: Connection, statements: Statements) -> i
     return await _number(connection, statements.pinned_generation)
 
 
-class NumberTaken(Exception):
-    """A number that was to be claimed has a holder."""
-
-
-async def create_some(
-    connection: Connection,
-    statements: Statements,
-    rows: Sequence[Written],
-    claims: Sequence[tuple[str, str, str]] = (),
-) -> bool:
-    """Store some first versions of one generation, which is cheapest for a few.
-
-    claims: numbers by system, value and holder (`storage.numbers`). False, and nothing stored, when
-    the generation is over. Raises psycopg.errors.UniqueViolation when an identity is taken, and
-    `NumberTaken` when a number is.
-    """
-    parameters = _parameters_of_some(rows)
-    kinds = tuple(f"{name}_rids" in parameters for name in _KIND_NAMES)
-    if claims:
-        columns = map(list, zip(*claims, strict=True))
-        parameters |= zip(("claim_systems", "claim_values", "holders"), columns, strict=True)
-    query = statements.create_some[*kinds, bool(claims)]
-    try:
-        cursor = await connection.execute(query, parameters)
-    except UniqueViolation as error:
-        if error.diag.table_name == "claimed_number":
-            raise NumberTaken from error
-        raise
-    return await cursor.fetchone() != (0,)
-
-
 async def create_many(
     connection: Connection, statements: Statements, rows: Sequence[Written]
 ) -> None:
@@ -310,7 +278,7 @@ def array(values: Iterable[object]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def _exact(content: bytes | None) -> str | None:
+def exact(content: bytes | None) -> str | None:
     """The text to keep beside jsonb, which would turn 1.0E+3 into 1000 and -0.0 into 0.0."""
     if content is None or (b"E+" not in content and b":-0" not in content):
         return None
@@ -333,73 +301,33 @@ def _parameters(row: Written) -> dict[str, Any]:
         "keys": array(row.values.keys),
         "targets": array(row.values.targets),
         "content": None if row.content is None else row.content.decode(),
-        "exact": _exact(row.content),
+        "exact": exact(row.content),
         "generation": row.generation,
     }
     if row.values.strings:
         hashes, texts = zip(*row.values.strings, strict=True)
         parameters |= {"string_parameters": array(hashes), "string_values": list(texts)}
     if row.values.dates:
-        parameters |= _columns(_DATE_COLUMNS, row.values.dates)
+        parameters |= columns(DATE_COLUMNS, row.values.dates)
     if row.values.numbers:
-        parameters |= _columns(_NUMBER_COLUMNS, row.values.numbers)
+        parameters |= columns(NUMBER_COLUMNS, row.values.numbers)
     if row.values.contained:
-        columns = zip(*(item.row() for item in row.values.contained), strict=True)
-        parameters |= zip(_CONTAINED_COLUMNS, map(list, columns), strict=True)
+        found = zip(*(item.row() for item in row.values.contained), strict=True)
+        parameters |= zip(CONTAINED_COLUMNS, map(list, found), strict=True)
     return parameters
 
 
-def _parameters_of_some(rows: Sequence[Written]) -> dict[str, Any]:
-    exacts = [_exact(row.content) for row in rows]
-    parameters: dict[str, Any] = {
-        "rids": array(row.rid for row in rows),
-        "types": [row.type for row in rows],
-        "ids": [row.id for row in rows],
-        "versions": array(row.version for row in rows),
-        "last_updated": [row.last_updated for row in rows],
-        "methods": [row.method for row in rows],
-        "reference_keys": array(row.reference_key for row in rows),
-        "keys": [array(row.values.keys) for row in rows],
-        "targets": [array(row.values.targets) for row in rows],
-        "contents": (b"[%b]" % b",".join(row.content or b"null" for row in rows)).decode(),
-        "exacts": exacts if any(exacts) else array("NULL" for _ in rows),
-        "generation": rows[0].generation,
-    }
-    values = [(row.rid, row.values) for row in rows]
-    strings = [(rid, *item) for rid, value in values for item in value.strings]
-    if strings:
-        rids, hashes, texts = zip(*strings, strict=True)
-        parameters |= {
-            "string_rids": array(rids),
-            "string_parameters": array(hashes),
-            "string_values": list(texts),
-        }
-    dates = [(rid, *item) for rid, value in values for item in value.dates]
-    if dates:
-        parameters |= _columns(("date_rids", *_DATE_COLUMNS), dates)
-    numbers = [(rid, *item) for rid, value in values for item in value.numbers]
-    if numbers:
-        parameters |= _columns(("number_rids", *_NUMBER_COLUMNS), numbers)
-    contained = [(rid, *item.row()) for rid, value in values for item in value.contained]
-    if contained:
-        columns = zip(*contained, strict=True)
-        names = ("contained_rids", *_CONTAINED_COLUMNS)
-        parameters |= zip(names, map(list, columns), strict=True)
-    return parameters
-
-
-# The kinds of rows in the order of `statements.Kinds`.
-_KIND_NAMES = ("string", "date", "number", "contained")
-_DATE_COLUMNS = ("date_parameters", "date_lows", "date_highs")
-_NUMBER_COLUMNS = ("number_parameters", "number_units", "number_lows", "number_highs")
-_CONTAINED_COLUMNS = tuple(
+DATE_COLUMNS = ("date_parameters", "date_lows", "date_highs")
+NUMBER_COLUMNS = ("number_parameters", "number_units", "number_lows", "number_highs")
+CONTAINED_COLUMNS = tuple(
     f"contained_{name}" for name in ("places", "types", "ids", "references", "keys", "targets")
 )
 
 
-def _columns(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, str]:
-    columns = zip(*rows, strict=True)
-    return {name: array(column) for name, column in zip(names, columns, strict=True)}
+def columns(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, str]:
+    """Rows of numbers as parameters: an array literal for each name."""
+    found = zip(*rows, strict=True)
+    return {name: array(column) for name, column in zip(names, found, strict=True)}
 
 
 def _resource_row(row: Written) -> tuple[Any, ...]:
@@ -414,7 +342,7 @@ def _resource_row(row: Written) -> tuple[Any, ...]:
         array(row.values.keys),
         array(row.values.targets),
         None if row.content is None else row.content.decode(),
-        _exact(row.content),
+        exact(row.content),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from fhir_server.fhir_json import decode
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import SearchParameters
-from fhir_server.storage import resources
+from fhir_server.storage import first_versions, resources
 from fhir_server.storage.resources import Written, deleted_values
 from fhir_server.storage.statements import statements_for
 from fhir_server.storage.store import Connection
@@ -69,7 +69,7 @@ async def test_many_at_once_are_stored_as_one_by_one(
         connection, STATEMENTS, [many, version(start + 2, "more", 1, content)]
     )
     some = [version(start + 3, "some", 1, content), version(start + 4, "of-some", 1, content)]
-    assert await resources.create_some(connection, STATEMENTS, some)
+    assert await first_versions.create_some(connection, STATEMENTS, some)
     stored = await rows(connection, start)
     for other in range(start + 1, start + 5):
         assert await rows(connection, other) == stored
@@ -165,20 +165,20 @@ async def test_any_number_of_names_takes_a_bounded_number_of_locks(
 async def test_some_are_stored_with_their_numbers_or_not_at_all(connection: Connection) -> None:
     some = [version(300, "numbered"), version(301, "plain", content=NAMED)]
     claims = [("http://example.org/n", "1", "Observation/numbered")]
-    assert await resources.create_some(connection, STATEMENTS, some, claims)
+    assert await first_versions.create_some(connection, STATEMENTS, some, claims)
     again = [version(302, "another"), version(303, "other", content=NAMED)]
     claims = [("http://example.org/n", value, "Observation/another") for value in ("2", "1")]
-    with pytest.raises(resources.NumberTaken):
-        await resources.create_some(connection, STATEMENTS, again, claims)
+    with pytest.raises(first_versions.NumberTaken):
+        await first_versions.create_some(connection, STATEMENTS, again, claims)
     assert await resources.current(connection, STATEMENTS, "Observation", "another") is None
     cursor = await connection.execute("select value, holder from tenant_default.claimed_number")
     assert await cursor.fetchall() == [("1", "Observation/numbered")]
 
 
 async def test_some_whose_identity_is_taken_are_not_stored(connection: Connection) -> None:
-    assert await resources.create_some(connection, STATEMENTS, [version(310, "one-alone")])
+    assert await first_versions.create_some(connection, STATEMENTS, [version(310, "one-alone")])
     with pytest.raises(psycopg.errors.UniqueViolation):
-        await resources.create_some(
+        await first_versions.create_some(
             connection, STATEMENTS, [version(311, "beside"), version(312, "one-alone")]
         )
     assert await resources.current(connection, STATEMENTS, "Observation", "beside") is None
@@ -188,7 +188,7 @@ async def test_some_of_another_generation_are_not_stored(connection: Connection)
     late = version(320, "late")
     late.generation += 1
     claims = [("http://example.org/n", "late", "Observation/late")]
-    assert not await resources.create_some(connection, STATEMENTS, [late], claims)
+    assert not await first_versions.create_some(connection, STATEMENTS, [late], claims)
     assert await rows(connection, 320) == {name: [] for name in ("resource", *TABLES)}
     cursor = await connection.execute(
         "select from tenant_default.claimed_number where value = 'late'"
@@ -198,7 +198,7 @@ async def test_some_of_another_generation_are_not_stored(connection: Connection)
 
 async def test_those_that_exist_are_read_whatever_their_number(connection: Connection) -> None:
     some = [version(330 + number, f"read-{number}") for number in range(11)]
-    assert await resources.create_some(connection, STATEMENTS, some)
+    assert await first_versions.create_some(connection, STATEMENTS, some)
     gone = version(330, "read-0", 2)
     gone.content, gone.values = None, deleted_values()
     assert await resources.replace(connection, STATEMENTS, gone, 1)
