@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import logging
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import psycopg
 
@@ -16,10 +16,12 @@ from fhir_server.hl7v2.acknowledgment import (
     is_answer,
     is_enhanced,
     wants_accept,
+    wants_application,
 )
 from fhir_server.hl7v2.batch import Payload, read_payload
 from fhir_server.hl7v2.message import Message, NoHeader, parse
 from fhir_server.messaging import answers
+from fhir_server.messaging.keeping import Keeping
 from fhir_server.messaging.lines import Lines
 from fhir_server.messaging.settings import ListenerSettings
 from fhir_server.outcome import Refusal
@@ -64,6 +66,7 @@ class Intake:
 
     def __init__(self, store: Store, tenant: str, lines: Lines, clock: Clock) -> None:
         self._store = store
+        self._keeping = Keeping(store, tenant)
         self._tenant = tenant
         self._lines = lines
         self._clock = clock
@@ -128,8 +131,8 @@ class Intake:
         return await self._answer(message, arrival, stored, enhanced, taken)
 
     async def _keep(self, arrival: Arrival) -> messages.Stored:
-        async with self._store.connection() as connection:
-            return await messages.store(connection, self._tenant, arrival)
+        self._lines.arrived()
+        return await self._keeping.keep(arrival)
 
     async def _answer(
         self,
@@ -148,11 +151,18 @@ class Intake:
                 ready.set_result(Told(answer=stored.answer))
                 taken.later.append(ready)
             return stored.acknowledgement
-        outcome = self._lines.expect(arrival.sender, stored.id)
         if not enhanced:
-            return outcome
-        taken.later.append(outcome)
+            return self._lines.expect(arrival.sender, stored.id, urgent=True)
+        if asks_application(message):
+            taken.later.append(self._lines.expect(arrival.sender, stored.id, urgent=False))
+        else:
+            self._lines.wake(arrival.sender)
         return stored.acknowledgement
+
+
+def asks_application(message: Message) -> bool:
+    """Whether an application acknowledgement may be wanted, by what comes of the message."""
+    return any(wants_application(message, code) for code in (Code.AA, Code.AE))
 
 
 def _unwanted(message: Message, listener: ListenerSettings) -> Problem | None:
@@ -202,16 +212,11 @@ def _arrival(
     answer: bytes | None,
     reason: str | None,
 ) -> Arrival:
-    header = message.header if message is not None else None
-
-    def fact(number: int, component: int = 1) -> str:
-        text = header.value(number, 1, component) if header is not None else ""
-        return text.replace("\0", "\ufffd")[:_LONGEST_FACT]
-
-    application, facility = fact(3), fact(4)
+    fact = partial(_fact, message)
+    application, facility, control_id = fact(3), fact(4), fact(10)
     type_ = "^".join(each for each in (fact(9), fact(9, 2)) if each)
     return Arrival(
-        record=str(uuid.uuid4()),
+        key=_key(application, facility, control_id) if control_id else None,
         listener=source.listener.name,
         peer=source.peer,
         sender=f"{application}|{facility}" if application or facility else source.peer,
@@ -221,7 +226,7 @@ def _arrival(
         receiving_facility=fact(6),
         message_time=fact(7),
         type=type_,
-        control_id=fact(10),
+        control_id=control_id,
         processing_id=fact(11),
         version=fact(12),
         charset=message.decoded.codec if message is not None else "",
@@ -232,6 +237,21 @@ def _arrival(
         acknowledgement=answer,
         reason=reason,
     )
+
+
+def _fact(message: Message | None, number: int, component: int = 1) -> str:
+    """A component of MSH, as it can be stored."""
+    if message is None:
+        return ""
+    text = message.header.raw(number)
+    if component > 1 or not text.isalnum():
+        text = message.header.value(number, 1, component)
+    return text.replace("\0", "\ufffd")[:_LONGEST_FACT]
+
+
+def _key(*parts: str) -> int:
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
 
 
 def _batched(payload: Payload, told: Sequence[bytes]) -> bytes:

@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY = 1.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
 _AFTER_FAILURE = 1.0
+# While messages stream in, those that nobody waits for are carried out this seldom, by sender:
+# a sender that is answered late sends late.
+_GIVE_WAY = 1.0
+_STREAMING = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,17 @@ Carry = Callable[[str], Awaitable[Progress]]
 class _Line:
     """The messages of one sender that this worker knows to wait.
 
-    again: whether something came since it was last looked.
+    again: whether something came since it was last looked. urgent: senders that wait for their
+    answer and send nothing before.
     """
 
     task: asyncio.Task[None] | None = None
     again: bool = True
+    urgent: int = 0
     waiting: dict[int, list[asyncio.Future[Told]]] = field(default_factory=dict)
+
+    def calm(self) -> None:
+        self.urgent -= 1
 
     def resolve(self, id_: int, told: Told) -> None:
         for future in self.waiting.pop(id_, ()):
@@ -80,13 +89,25 @@ class Lines:
         self._carry = carry
         self._bound = asyncio.Semaphore(at_once)
         self._lines: dict[str, _Line] = {}
+        self._last_arrival = 0.0
 
-    def expect(self, sender: str, id_: int) -> asyncio.Future[Told]:
-        """What a stored message's sender will be told; it is carried out when its turn comes."""
+    def expect(self, sender: str, id_: int, *, urgent: bool) -> asyncio.Future[Told]:
+        """What a stored message's sender will be told; it is carried out when its turn comes.
+
+        urgent: whether the sender waits for that.
+        """
         line = self._line(sender)
-        future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Told] = loop.create_future()
         line.waiting.setdefault(id_, []).append(future)
+        if urgent:
+            line.urgent += 1
+            future.add_done_callback(lambda _: line.calm())
         return future
+
+    def arrived(self) -> None:
+        """A message has come: what nobody waits for gives way to the next one."""
+        self._last_arrival = asyncio.get_running_loop().time()
 
     def wake(self, sender: str) -> None:
         """Carry out what waits of a sender."""
@@ -128,6 +149,8 @@ class Lines:
     async def _drain(self, sender: str, line: _Line) -> None:
         pause = _SHORTEST_PAUSE
         while True:
+            if not line.urgent:
+                await self._give_way(line)
             line.again = False
             progress = await self._next(sender)
             match progress:
@@ -146,6 +169,16 @@ class Lines:
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _give_way(self, line: _Line) -> None:
+        """Let messages that stream in be stored first, for a while."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _GIVE_WAY
+        while not line.urgent and loop.time() < end:
+            left = self._last_arrival + _STREAMING - loop.time()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
 
     async def _next(self, sender: str) -> Progress:
         try:

@@ -18,11 +18,11 @@ RECEIVED, DONE, IGNORED, ERROR = "received", "done", "ignored", "error"
 class Arrival:
     """A message to be stored.
 
-    record: id of the FHIR record that will tell of it. sender: whose messages keep their order.
+    key: of sender and control id; None without one. sender: whose messages keep their order.
     acknowledgement: what is answered once it is stored; None where the answer comes later.
     """
 
-    record: str
+    key: int | None
     listener: str
     peer: str
     sender: str
@@ -52,7 +52,6 @@ class Held:
     """
 
     id: int
-    record: str
     listener: str
     peer: str
     sender: str
@@ -73,6 +72,25 @@ class Held:
     reason: str | None
     issues: list[dict[str, Any]] | None
     produced: list[str] | None
+
+    @property
+    def record(self) -> str:
+        """The id of the Communication that tells of it."""
+        return f"{_RECORD}{self.id}"
+
+
+_RECORD = "hl7v2-"
+
+
+def _id_of(record: str) -> int | None:
+    """The message that a record tells of."""
+    digits = record.removeprefix(_RECORD)
+    is_own = record.startswith(_RECORD) and digits.isascii() and digits.isdigit()
+    return int(digits) if is_own and len(digits) < 19 else None
+
+
+def _ids_of(records: Sequence[str]) -> list[int]:
+    return [found for each in records if (found := _id_of(each)) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,36 +131,58 @@ _ARRIVAL = tuple(each.name for each in fields(Arrival))
 _HELD = ", ".join(each.name for each in fields(Held))
 
 
-async def store(connection: Connection, tenant: str, arrival: Arrival) -> Stored:
-    """Store a message, unless the very same one with the same control id is here already."""
+async def store(connection: Connection, tenant: str, arrivals: Sequence[Arrival]) -> list[Stored]:
+    """Store messages in their order by one statement; gives how each of them stands.
+
+    The very same message with the same control id is stored once.
+    """
     schema = schema_name(tenant)
     cursor = await connection.execute(
-        f"insert into {schema}.message ({', '.join(_ARRIVAL)}) "
-        f"values ({', '.join(['%b' if name in _BINARY else '%s' for name in _ARRIVAL])}) "
-        "on conflict (application, facility, control_id, sha256) where control_id <> '' "
-        "do nothing returning id",
-        _values(arrival),
+        _INSERTS[len(arrivals) > 1].replace("{s}", schema), _columns(arrivals), binary=False
     )
-    row = await cursor.fetchone()
-    if row is not None:
-        return Stored(row[0], True, arrival.state, arrival.acknowledgement)
+    new: dict[tuple[int | None, bytes], list[int]] = {}
+    for id_, key, sha256 in await cursor.fetchall():
+        new.setdefault((key, bytes(sha256)), []).append(id_)
+    found = []
+    for each in arrivals:
+        ids = new.get((each.key, each.sha256))
+        if ids:
+            found.append(Stored(ids.pop(0), True, each.state, each.acknowledgement))
+        else:
+            found.append(await _known(connection, tenant, each))
+    return found
+
+
+async def _known(connection: Connection, tenant: str, arrival: Arrival) -> Stored:
     cursor = await connection.execute(
-        f"select id, false, state, acknowledgement, answer from {schema}.message "
-        "where application = %s and facility = %s and control_id = %s and sha256 = %s "
-        "and control_id <> ''",
-        (arrival.application, arrival.facility, arrival.control_id, arrival.sha256),
+        f"select id, false, state, acknowledgement, answer from {schema_name(tenant)}.message "
+        "where key = %s and sha256 = %b",
+        (arrival.key, arrival.sha256),
     )
     row = await cursor.fetchone()
     if row is None:  # Deleted this moment, since it was old.
-        return await store(connection, tenant, arrival)
+        return (await store(connection, tenant, [arrival]))[0]
     return Stored(*row)
 
 
-_BINARY = frozenset({"content", "sha256", "acknowledgement"})
+_BYTES = frozenset({"content", "sha256", "acknowledgement"})
+_TYPES = {"key": "bigint", "received": "timestamptz", **dict.fromkeys(_BYTES, "bytea")}
+_NAMES = ", ".join(_ARRIVAL)
+_END = " on conflict (key, sha256) do nothing returning id, key, sha256"
+_ONE = ", ".join("%b" if name in _BYTES else "%s" for name in _ARRIVAL)
+_SEVERAL = ", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in _ARRIVAL)
+# For one message, and for several.
+_INSERTS = (
+    f"insert into {{s}}.message ({_NAMES}) values ({_ONE}){_END}",
+    f"insert into {{s}}.message ({_NAMES}) select {_NAMES} from unnest({_SEVERAL}) "
+    f"with ordinality as given ({_NAMES}, place) order by place{_END}",
+)
 
 
-def _values(arrival: Arrival) -> tuple[Any, ...]:
-    return tuple(getattr(arrival, name) for name in _ARRIVAL)
+def _columns(arrivals: Sequence[Arrival]) -> tuple[Any, ...]:
+    if len(arrivals) == 1:
+        return tuple(getattr(arrivals[0], name) for name in _ARRIVAL)
+    return tuple([getattr(each, name) for each in arrivals] for name in _ARRIVAL)
 
 
 async def peek(connection: Connection, tenant: str, sender: str) -> Held | None:
@@ -179,9 +219,8 @@ async def begin(connection: Connection, tenant: str, held: Held) -> Begun:
         )
         # A statement of its own, so that it sees what was committed before the lock was had.
         oldest = await connection.execute(
-            f"select id, control_id <> '' and exists (select from {schema}.message e "
-            "where e.application = m.application and e.facility = m.facility "
-            "and e.control_id = m.control_id and e.control_id <> '' and e.id < m.id) "
+            f"select id, exists (select from {schema}.message e "
+            "where e.key = m.key and e.id < m.id) "
             f"from {schema}.message m where sender = %s and state = 'received' "
             "order by id limit 1",
             (held.sender,),
@@ -247,21 +286,10 @@ async def waiting_senders(connection: Connection, tenant: str) -> list[str]:
 async def by_record(connection: Connection, tenant: str, record: str) -> Held | None:
     """The message that a FHIR record tells of; None if there is none, or none any more."""
     cursor = await connection.execute(
-        f"select {_HELD} from {schema_name(tenant)}.message where record = %s", (record,)
+        f"select {_HELD} from {schema_name(tenant)}.message where id = %s", (_id_of(record),)
     )
     row = await cursor.fetchone()
     return Held(*row) if row else None
-
-
-async def message_times(
-    connection: Connection, tenant: str, records: Sequence[str]
-) -> dict[str, str]:
-    """When messages were sent (MSH-7), by their records."""
-    cursor = await connection.execute(
-        f"select record, message_time from {schema_name(tenant)}.message where record = any(%s)",
-        (list(records),),
-    )
-    return {record: time for record, time in await cursor.fetchall() if time}
 
 
 async def parked(
@@ -269,22 +297,21 @@ async def parked(
 ) -> list[str]:
     """The records of messages in error, of one sender if one is named, the oldest first."""
     cursor = await connection.execute(
-        f"select record from {schema_name(tenant)}.message where state = 'error' "
+        f"select id from {schema_name(tenant)}.message where state = 'error' "
         "and (%(sender)s::text is null or sender = %(sender)s) order by id limit %(most)s",
         {"sender": sender, "most": most},
     )
-    return [row[0] for row in await cursor.fetchall()]
+    return [f"{_RECORD}{row[0]}" for row in await cursor.fetchall()]
 
 
 async def replay(connection: Connection, tenant: str, records: Sequence[str]) -> list[str]:
     """Let messages wait again, to be carried out anew; gives those that do."""
     cursor = await connection.execute(
         f"update {schema_name(tenant)}.message set state = 'received', attempts = 0, "
-        "finished = null where record = any(%s) and state <> 'received' and type <> '' "
-        "returning record",
-        (list(records),),
+        "finished = null where id = any(%s) and state <> 'received' and type <> '' returning id",
+        (_ids_of(records),),
     )
-    return [row[0] for row in await cursor.fetchall()]
+    return [f"{_RECORD}{row[0]}" for row in await cursor.fetchall()]
 
 
 async def wait_again(connection: Connection, tenant: str, id_: int) -> None:

@@ -332,7 +332,7 @@ message = Table(
     "message",
     metadata,
     Column("id", BigInteger, Identity(always=True), nullable=False),
-    Column("record", _bytewise, nullable=False, comment="id of the Communication that tells of it"),
+    Column("key", BigInteger, comment="hash of sender and control id; null without one"),
     Column("listener", _bytewise, nullable=False),
     Column("peer", _bytewise, nullable=False),
     Column(
@@ -360,18 +360,9 @@ message = Table(
     Column("issues", JSONB),
     Column("produced", ARRAY(Text), comment="versions that came of it, as Type/id/_history/n"),
     PrimaryKeyConstraint("id", name="message_pkey"),
-    UniqueConstraint("record", name="message_record"),
     comment="HL7 v2 messages as they came, and what became of them.",
 )
-Index(
-    "message_identity",
-    message.c.application,
-    message.c.facility,
-    message.c.control_id,
-    message.c.sha256,
-    unique=True,
-    postgresql_where=text("control_id <> ''"),
-)
+Index("message_identity", message.c.key, message.c.sha256, unique=True)
 Index(
     "message_waiting",
     message.c.sender,
@@ -541,7 +532,6 @@ INDEX_PURPOSES = {
     "outbox_pkey": "one event",
     "outbox_pending": "the next events of a topic in order",
     "message_pkey": "one message, and their order",
-    "message_record": "from the FHIR record to the message",
     "message_identity": "a message that comes again",
     "message_waiting": "the next message of a sender",
     "message_finished": "what is older than it has to be kept",

@@ -9,7 +9,7 @@ STATEMENTS = (
     """
 create table message (
     id bigint generated always as identity not null,
-    record text collate "C" not null,
+    key bigint,
     listener text collate "C" not null,
     peer text collate "C" not null,
     sender text collate "C" not null,
@@ -34,12 +34,9 @@ create table message (
     reason text,
     issues jsonb,
     produced text[],
-    constraint message_pkey primary key (id),
-    constraint message_record unique (record)
+    constraint message_pkey primary key (id)
 )""",
-    """
-create unique index message_identity on message (application, facility, control_id, sha256)
-    where control_id <> ''""",
+    "create unique index message_identity on message (key, sha256)",
     "create index message_waiting on message (sender, id) where state = 'received'",
     "create index message_finished on message (finished) where state in ('done', 'ignored')",
     "create index message_parked on message (id) where state = 'error'",
@@ -70,14 +67,13 @@ create index outgoing_message_finished on outgoing_message (finished)
     where state = 'sent'""",
     'alter table outbox add column origin text collate "C"',
     "comment on table message is 'HL7 v2 messages as they came, and what became of them.'",
-    "comment on column message.record is 'id of the Communication that tells of it'",
+    "comment on column message.key is 'hash of sender and control id; null without one'",
     "comment on column message.sender is 'whose messages are carried out in their order'",
     "comment on column message.state is 'received, done, ignored or error'",
     "comment on column message.acknowledgement is 'what was answered at once, with framing apart'",
     "comment on column message.answer is 'the application acknowledgement of enhanced mode'",
     "comment on column message.produced is 'versions that came of it, as Type/id/_history/n'",
     "comment on index message_pkey is 'one message, and their order'",
-    "comment on index message_record is 'from the FHIR record to the message'",
     "comment on index message_identity is 'a message that comes again'",
     "comment on index message_waiting is 'the next message of a sender'",
     "comment on index message_finished is 'what is older than it has to be kept'",
