@@ -3,41 +3,27 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from urllib.parse import quote
 
 from fhir_server.hl7v2 import Message
-from fhir_server.mapping.authorities import authority_reader, system_reader
-from fhir_server.mapping.building import Builder, Link, Step, tokens_of
+from fhir_server.mapping.building import Builder
 from fhir_server.mapping.entries import Entries, Entry, Resource
 from fhir_server.mapping.evaluation import One, compile_condition, compile_one, text_of
 from fhir_server.mapping.grouping import Grammar, Group, grouped
 from fhir_server.mapping.loading import Book, Files, book_of, read_files
 from fhir_server.mapping.orders import OrderRules, OrderStep, order_steps
 from fhir_server.mapping.reading import segments_of
+from fhir_server.mapping.referring import Link, Step, tokens_of
 from fhir_server.mapping.rules import MappingError, ResourceRules, Used
+from fhir_server.mapping.running import Facts, Readers, facts_of, readers_of, start, structure_of
 from fhir_server.mapping.scope import MappingIssue, Mark, Run, Scope
 from fhir_server.mapping.values import Segment
 from fhir_server.workflow.canonicals import BASE
 
 # The system of identifiers that are made of several fields of a message.
 KEY_SYSTEM = f"{BASE}/hl7v2-key"
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a message says of itself (HL7 v2 2.14.9)."""
-
-    type: str
-    event: str
-    structure: str
-    version: str
-    control_id: str
-    time: str
-    application: str
-    facility: str
 
 
 @dataclass(slots=True)
@@ -95,9 +81,7 @@ class _Compiled:
 
     book: Book
     builder: Builder
-    zone: tzinfo
-    authority: Callable[[Run, str, str, str], str]
-    systems: Callable[[str], str]
+    readers: Readers
     orders: OrderRules
     plans: dict[str, list[_Plan]] = field(default_factory=dict)
 
@@ -140,9 +124,7 @@ class Mapper:
             found = self._compiled[overlays] = _Compiled(
                 book,
                 Builder(book),
-                _zone(book.sender.zone or self._zone),
-                authority_reader(book.authorities, book.sender.authority),
-                system_reader(book.systems),
+                readers_of(book, self._zone),
                 OrderRules(book.orders, book.sender.role),
             )
         return found
@@ -160,15 +142,15 @@ class Mapper:
         explain: keep the rule behind each element.
         """
         segments = segments_of(message)
-        facts = _facts(segments)
+        facts = facts_of(segments)
         names = {"application": facts.application, "facility": facts.facility,
                  "version": facts.version, "message": f"{facts.type}^{facts.event}"}  # fmt: skip
         overlays = self._files.overlays_for(names)
         compiled = self._compile(overlays)
-        structure = _structure(facts, compiled.book)
+        structure = structure_of(facts, compiled.book)
         grammar = compiled.book.structures.get(structure) or Grammar(structure)
         root, placed = grouped(grammar, segments)
-        run = _run(facts, structure, root, compiled)
+        run = start(facts, structure, root, compiled.readers)
         if explain:
             run.trace = {}
         known = structure in compiled.book.messages
@@ -192,62 +174,6 @@ class Mapper:
             header=header.resource if header else None,
             trace=run.trace or {},
         )
-
-
-def _zone(name: str) -> tzinfo:
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise MappingError(
-            f"{name!r} is no time zone; expected one such as Europe/Berlin"
-        ) from None
-
-
-def _facts(segments: Sequence[Segment]) -> Facts:
-    header = next((each for each in segments if each.name == "MSH"), None)
-
-    def read(field: int, part: int = 1) -> str:
-        values = header.field(field) if header else []
-        found = values[0].part(part) if values else None
-        return found.plain if found else ""
-
-    return Facts(read(9), read(9, 2), read(9, 3), read(12), read(10), read(7), read(3), read(4))
-
-
-def _structure(facts: Facts, book: Book) -> str:
-    """The structure of a message: what it says, if that is known; else by its event."""
-    event = f"{facts.type}^{facts.event}"
-    if facts.structure in book.messages and facts.structure in book.structures:
-        expected = book.events.get(event)
-        return expected or facts.structure
-    derived = facts.structure or f"{facts.type}_{facts.event}"
-    return book.events.get(event) or re.sub(r"[^A-Z0-9_]", "", derived)
-
-
-def _run(facts: Facts, structure: str, root: Group, compiled: _Compiled) -> Run:
-    variables = {
-        "type": facts.type,
-        "event": facts.event,
-        "structure": structure,
-        "version": facts.version,
-        "control_id": facts.control_id,
-        "time": facts.time,
-        "application": facts.application,
-        "facility": facts.facility,
-        "role": compiled.book.sender.role or "",
-    }
-    source = f"{facts.application}|{facts.facility}|{facts.control_id}|{facts.time}"
-    return Run(
-        root,
-        variables,
-        compiled.zone,
-        compiled.authority,
-        compiled.systems,
-        Entries(source),
-        compiled.book.table,
-    )
 
 
 def _plan(compiled: _Compiled, used: Used) -> _Plan:
@@ -395,6 +321,4 @@ def _escaped(token: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
     return quote(text, safe=":/.-_~\\")

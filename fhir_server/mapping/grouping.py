@@ -146,15 +146,32 @@ def grouped(
 
 
 def _group_for(current: Group, name: str) -> Group:
-    for strict in (True, False):
+    for find in (_in_order, _direct, _anywhere):
         group: Group | None = current
         while group is not None:
-            if name in group.grammar.holds:
-                found = _forward(group, name, strict) or _again(group, name, strict)
-                if found is not None:
-                    return found
+            if name in group.grammar.holds and (found := find(group, name)) is not None:
+                return found
             group = group.parent
     return current
+
+
+def _in_order(group: Group, name: str) -> Group | None:
+    """Where a segment belongs if groups begin with their first segment."""
+    return _forward(group, name, True) or _again(group, name, True)
+
+
+def _direct(group: Group, name: str) -> Group | None:
+    """A group that has such a segment itself: another of its kind if it has its only one."""
+    member = next((m for m in group.grammar.members if m.name == name and not m.members), None)
+    if member is None:
+        return None
+    if name in group.own and not member.repeats:
+        return _again(group, name, False) or group
+    return group
+
+
+def _anywhere(group: Group, name: str) -> Group | None:
+    return _forward(group, name, False) or _again(group, name, False)
 
 
 def _forward(group: Group, name: str, strict: bool) -> Group | None:

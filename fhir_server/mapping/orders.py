@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.mapping.entries import Entry
+from fhir_server.mapping.entries import Entry, Find
 from fhir_server.mapping.evaluation import One, compile_one, text_of
 from fhir_server.mapping.rules import Json, texts
 from fhir_server.mapping.scope import Mark, Run, Scope
@@ -155,8 +155,6 @@ def _inputs(row: _Row | None, scope: Scope) -> dict[str, Any]:
 
 def _replace(entry: Entry, replaced: tuple[str, ...]) -> None:
     """R4 servicerequest.html, `replaces`: the order that this one stands for now."""
-    from fhir_server.mapping.entries import Find
-
     system, _, value = replaced[0].partition("|")
     reference = {"type": "ServiceRequest", "identifier": {"system": system, "value": value}}
     container = entry.resource.setdefault("replaces", [])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 _V2 = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?"
-    r"\s*([+-]\d{4}|Z)?"
+    r"\s*([+-](?:0\d|1[0-4])[0-5]\d|Z)?"
 )
 _V2_TIME = re.compile(r"(\d\d):?(\d\d)(?::?(\d\d)(?:\.(\d+))?)?(?:[+-]\d{4})?")
 _UNITS = {
