@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     send.add_argument(
         "--timeout", type=float, default=30.0, help="seconds to wait for an answer (%(default)s)"
     )
+    guide = commands.add_parser("guide", help="print what became of the v2-to-FHIR guide's rows")
+    _add_mappings(guide)
     check = commands.add_parser("check", help="check mapping files, overlays included")
     _add_mappings(check)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from fhir_server.mapping.convert import Mapped
 from fhir_server.mapping.explaining import Explained
+from fhir_server.mapping.guide import VERDICTS, Row
 
 _LONGEST = 60
 
@@ -57,4 +58,11 @@ def coverage_table(
         files = len({path for path, _ in found})
         example = found[0][1][:_LONGEST]
         lines.append(f"{f'{segment}-{number}':10}{len(found):7}  in {files} files  {example}\n")
+    return "".join(lines)
+
+
+def guide_table(rows: Sequence[Row]) -> str:
+    """What became of each row of the guide, and why."""
+    lines = [f"{r.verdict:12} {r.table}#{r.number} {r.field} {r.element}: {r.why}\n" for r in rows]
+    lines += [f"{sum(row.verdict == each for row in rows)} {each}\n" for each in VERDICTS]
     return "".join(lines)

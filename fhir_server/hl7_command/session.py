@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fhir_server import fhir_json
-from fhir_server.hl7_command.reporting import coverage_table, explanation
+from fhir_server.hl7_command.reporting import coverage_table, explanation, guide_table
 from fhir_server.hl7v2 import Message, NoHeader, read_payload
 from fhir_server.mapping.convert import Mapper
 from fhir_server.mapping.coverage import fields_unread
 from fhir_server.mapping.explaining import explained
+from fhir_server.mapping.guide import guide_rows
 from fhir_server.mapping.rules import MappingError
 from fhir_server.packaged import folder
 
@@ -22,6 +23,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.hl7_command == "check":
             mapper.check()
             sys.stdout.write("The mappings can be used.\n")
+            return 0
+        if arguments.hl7_command == "guide":
+            rows = guide_rows(arguments.mappings or folder("mappings"), mapper.book())
+            sys.stdout.write(guide_table(rows))
             return 0
         if arguments.hl7_command == "coverage":
             return _coverage(mapper, arguments.paths)
