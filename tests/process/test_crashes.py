@@ -57,7 +57,7 @@ def _serves(process: psutil.Process) -> bool:
 
 
 async def _end(processes: list[psutil.Process]) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while any(map(_serves, processes)):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
 
@@ -109,7 +109,7 @@ async def test_next_start_has_all_that_was_acknowledged(directory: Path, victims
         async with writers.at_work():
             await writers.wait_for(_ENOUGH)
             _kill(victims(server, directory))
-            server.process.wait(5)
+            server.process.wait(30)
     port = int(server.root.rpartition(":")[2])
     with running_server(directory, port=port) as again:
         await _end(workers)

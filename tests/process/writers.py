@@ -39,7 +39,7 @@ class Writers:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def wait_for(self, more: int, within: float = 12.0) -> None:
+    async def wait_for(self, more: int, within: float = 60.0) -> None:
         """Return once as many more writes are acknowledged."""
         wanted = len(self.acknowledged) + more
         async with asyncio.timeout(within), self._news:
