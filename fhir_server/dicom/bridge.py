@@ -7,14 +7,13 @@ that finds deletions, and studies of which it forgot to tell. A hint only makes 
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from fhir_server.dicom.facts import Tags, study_facts
-from fhir_server.dicom.orthanc import Orthanc, Study
+from fhir_server.dicom.facts import Tags
+from fhir_server.dicom.orthanc import ArchiveAway, Orthanc, Study
 from fhir_server.dicom.settings import BridgeSettings
 from fhir_server.dicom.taking import Taken, Taking
 from fhir_server.interactions.engine import Engine
@@ -194,14 +193,15 @@ class Bridge:
             await self._quarantine(tenant, row, study, others)
             return
         tags = await self._tags(study)
-        facts = await asyncio.to_thread(study_facts, study.uid, tags)
-        started = time.perf_counter()
+        if not tags:
+            raise ArchiveAway("the study changed while it was read")
+        # Thousands of instances take a moment, in which others are to be served.
+        images = await asyncio.to_thread(self._taking.read, study.uid, tags)
         async with self._engine.store.transaction() as connection:
             if await archive.is_deleting(connection, tenant, self._orthanc.name, row.id):
                 return
-            taken = await self._taking.take(connection, tenant, facts)
+            taken = await self._taking.take(connection, tenant, images)
             await self._settle(connection, tenant, row, study, taken)
-        log.debug("a study was taken in within %.3f s", time.perf_counter() - started)
 
     async def _tags(self, study: Study) -> list[Tags]:
         """The tags of all instances, a series at a time."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.dicom import links, matching, records
-from fhir_server.dicom.facts import StudyFacts
+from fhir_server.dicom.facts import StudyFacts, Tags, study_facts
 from fhir_server.dicom.holding import Holding
 from fhir_server.dicom.mapping import Place, imaging_study
 from fhir_server.dicom.matching import Holder, Issuers, Known, Match
@@ -27,6 +27,14 @@ _FROM_IMAGES = frozenset(
         "numberOfInstances", "series",
     }
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What the images of a study say, and the elements of an ImagingStudy that it makes."""
+
+    facts: StudyFacts
+    elements: Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +71,18 @@ class Taking:
             base_url=self._engine.where.base_url,
         ).at_once()
 
-    async def take(self, connection: Connection, tenant: str, study: StudyFacts) -> Taken:
+    def read(self, uid: str, tags: Sequence[Tags]) -> Images:
+        """What the tags of all instances of a study say."""
+        facts = study_facts(uid, tags)
+        return Images(facts, imaging_study(facts, self._place))
+
+    async def take(self, connection: Connection, tenant: str, images: Images) -> Taken:
         """Make or change the ImagingStudy of a study, link it, and move its orders on.
 
         Inside the caller's transaction. Raises `Invalid` for images that make none, and `Conflict`
         when somebody else was faster.
         """
+        study = images.facts
         holding = Holding(self._engine, self.context(tenant), connection, study.uid)
         values = matching.numbers(study)
         rows = await archive.holders(connection, tenant, values)
@@ -83,14 +97,12 @@ class Taking:
             orders = holding.orders()
             patients = await holding.patients(orders.values())
             match = matching.match(study, Known(holders, orders, patients), self.issuers)
-        state = await self._apply(holding, study, match, before)
+        state = await self._apply(holding, images, match, before)
         await holding.store()
         return Taken(state, values, candidates)
 
-    async def _apply(
-        self, holding: Holding, study: StudyFacts, match: Match, before: Resource
-    ) -> str:
-        images = self._images(holding, study, before)
+    async def _apply(self, holding: Holding, given: Images, match: Match, before: Resource) -> str:
+        images = self._images(holding, given.elements, before)
         was_linked = before.get("status") == "available" and links.orders_of(before)
         if match.rule == matching.BY_PERSON:
             after, orders = links.kept(images, before), links.orders_of(before)
@@ -102,7 +114,7 @@ class Taking:
             # A link is never taken back by itself: a person is asked.
             after, orders = links.kept(images, before), []
         else:
-            subject = await holding.subject(study.person, self.issuers)
+            subject = await holding.subject(given.facts.person, self.issuers)
             after, orders = links.apart(images, subject, match), []
         holding.put_study(after)
         self._tell(holding, before, after, match)
@@ -118,9 +130,8 @@ class Taking:
             holding.settle_conflict()
         return match.state
 
-    def _images(self, holding: Holding, study: StudyFacts, before: Resource) -> Resource:
+    def _images(self, holding: Holding, found: Resource, before: Resource) -> Resource:
         """What the images say, beside what others put into the ImagingStudy."""
-        found = imaging_study(study, self._place)
         kept = {name: value for name, value in before.items() if name not in _FROM_IMAGES}
         found = {**kept, **found, "status": "available"}
         holding.need(records.DEVICE, records.device())

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fhir_server.dicom.hints import PATH, signature
 from fhir_server.dicom.local import LocalOrthanc
 from fhir_server.dicom.orthanc import Orthanc
+from fhir_server.storage.embedded import EmbeddedPostgres
 from fhir_server.storage.migrate import migrate
 from fhir_server.workers import port_is_free
 from tests.conftest import FHIR_JSON, free_port, fresh_database, running_server
@@ -100,6 +104,30 @@ async def metric(hospital: Hospital, name: str) -> float:
         value = families[name].samples[0].value
         await asyncio.sleep(0.05)
     return value
+
+
+async def test_a_killed_database_loses_no_study(
+    orthanc: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Hazard: PostgreSQL killed inside the stable window."""
+    with tempfile.TemporaryDirectory(prefix="fhir-test-") as directory:
+        Path(directory).chmod(0o755)
+        embedded = EmbeddedPostgres(Path(directory))
+        url = embedded.start()
+        try:
+            migrate(url)
+            embedded.watch(every=0.1)
+            async with served(url, orthanc) as client:
+                hospital = Hospital(client, orthanc, tmp_path_factory.mktemp("images"))
+                order, scan = await hospital.ordered("F8")
+                hospital.send(scan, 3)
+                postmaster = Path(directory) / "postgres" / "postmaster.pid"
+                os.kill(int(postmaster.read_text().split()[0]), signal.SIGKILL)
+                study = await hospital.study(scan, based_on)
+                assert (study["numberOfInstances"], study["meta"]["versionId"]) == (3, "1")
+                assert await completions(hospital, order["id"]) == 1
+        finally:
+            embedded.stop()
 
 
 async def test_a_deletion_in_the_archive_is_noticed(hospital: Hospital, archive: Orthanc) -> None:
