@@ -126,7 +126,7 @@ def read_files(folder: Path) -> Files:
         if name.startswith(("guide/", "outgoing/")):
             continue
         try:
-            data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader) or {}
+            data = _named(yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader) or {})
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             problems.append(f"{name}: {error}")
             continue
@@ -137,6 +137,13 @@ def read_files(folder: Path) -> Files:
         raise MappingError("\n".join(problems))
     overlays.sort(key=lambda each: (each.data["overlay"].get("order", 0), each.name))
     return Files(folder, tuple(base), tuple(overlays))
+
+
+def _named(data: Any) -> Any:
+    """YAML with texts for names: a code such as `1` is no number."""
+    if isinstance(data, dict):
+        return {str(name): _named(value) for name, value in data.items()}
+    return [_named(each) for each in data] if isinstance(data, list) else data
 
 
 def _validator(folder: Path) -> Any:

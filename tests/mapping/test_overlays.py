@@ -166,9 +166,10 @@ def test_texts_that_yaml_takes_for_something_else_stay_texts(rules: Path) -> Non
     mapper = overlay(
         rules,
         "overlay: {when: {version: 2.5.1}}\n"
-        "tables: {AdministrativeSex: {codes: {N: male, on: female}}}",
+        "tables: {AdministrativeSex: {codes: {N: male, 1: female}}}",
     )
     assert resource(converted(mapper, "PID|1||5|||||N"), "Patient")["gender"] == "male"
+    assert resource(converted(mapper, "PID|1||5|||||1"), "Patient")["gender"] == "female"
 
 
 def test_reloading_takes_what_is_new_and_keeps_the_old_when_it_is_wrong(rules: Path) -> None:
