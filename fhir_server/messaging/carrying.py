@@ -21,12 +21,13 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.transaction import transaction
 from fhir_server.mapping.convert import Mapped, Mapper
+from fhir_server.mapping.orders import OrderStep
 from fhir_server.mapping.rules import MappingError
 from fhir_server.mapping.scope import MappingIssue
 from fhir_server.mapping.settling import Plan
 from fhir_server.messaging import answers, records
 from fhir_server.messaging.lines import Done, Elsewhere, Later, Nothing, Progress
-from fhir_server.messaging.order_answers import answered
+from fhir_server.messaging.order_answers import answered, refused
 from fhir_server.messaging.order_steps import OrderWork
 from fhir_server.messaging.resolving import plan_of
 from fhir_server.messaging.settings import ListenerSettings
@@ -104,11 +105,13 @@ class Carrying:
             held = await messages.peek(connection, self._tenant, sender)
         if held is None:
             return Nothing()
+        steps: Sequence[OrderStep] = ()
         try:
             work = await self._mapped(held)
+            steps = work.mapped.steps
             return await self._carry_out(work)
         except Refusal as refusal:
-            return await self._refused(held, refusal)
+            return await self._refused(held, refusal, steps)
         except (psycopg.Error, OSError, Unfinished):
             raise
         except Exception as error:
@@ -224,7 +227,7 @@ class Carrying:
         state = messages.IGNORED if ignored else messages.ERROR
         return await self._park(held, code, [problem], state)
 
-    async def _refused(self, held: Held, refusal: Refusal) -> Progress:
+    async def _refused(self, held: Held, refusal: Refusal, steps: Sequence[OrderStep]) -> Progress:
         """Park a message, or let it wait where the reason may pass."""
         transient = any(each.code in answers.TRANSIENT for each in refusal.issues)
         if transient and held.attempts + 1 < _MOST_ATTEMPTS:
@@ -232,7 +235,7 @@ class Carrying:
                 await messages.postpone(connection, self._tenant, held.id, str(refusal))
             return Later(min(0.05 * 2**held.attempts, _LONGEST_PAUSE))
         problems = [answers.problem_of_refusal(each) for each in refusal.issues]
-        return await self._park(held, Code.AR if transient else Code.AE, problems)
+        return await self._park(held, Code.AR if transient else Code.AE, problems, steps=steps)
 
     async def _park(
         self,
@@ -240,10 +243,11 @@ class Carrying:
         code: Code,
         problems: Sequence[Problem],
         state: str = messages.ERROR,
+        steps: Sequence[OrderStep] = (),
     ) -> Progress:
         """Say why a message is not carried out, in its record and to its sender."""
         try:
-            told = _bad_news(parse(held.content), code, problems, self._clock())
+            told = self._bad_news(held, code, problems, steps)
         except NoHeader:
             told = Told()
         reason = "; ".join(each.text for each in problems)
@@ -265,6 +269,22 @@ class Carrying:
                 raise Unfinished
         return Done(held.id, told)
 
+    def _bad_news(
+        self, held: Held, code: Code, problems: Sequence[Problem], steps: Sequence[OrderStep]
+    ) -> Told:
+        message = parse(held.content)
+        if not wants_application(message, code):
+            return Told()
+        enhanced = is_enhanced(message)
+        listener = self._listeners.get(held.listener)
+        if steps and listener is not None and listener.order_answers:
+            answering = answers.answering(self._clock(), application=enhanced)
+            content = answers.encoded(refused(message, code, answering, steps, problems))
+        else:
+            now = self._clock()
+            content = answers.plain(message, code, now, problems, application=enhanced)
+        return Told(answer=content) if enhanced else Told(acknowledgement=content)
+
     def _outcome(self, work: Work, state: str, told: Told) -> Outcome:
         issues = [
             {"severity": each.severity, "code": each.code, "text": each.text,
@@ -272,14 +292,6 @@ class Carrying:
             for each in work.all_issues
         ]  # fmt: skip
         return Outcome(state, told.acknowledgement, told.answer, None, issues, work.produced)
-
-
-def _bad_news(message: Message, code: Code, problems: Sequence[Problem], now: datetime) -> Told:
-    if not wants_application(message, code):
-        return Told()
-    enhanced = is_enhanced(message)
-    content = answers.plain(message, code, now, problems, application=enhanced)
-    return Told(answer=content) if enhanced else Told(acknowledgement=content)
 
 
 def _put(type_: str, id_: str, resource: records.Resource | None) -> records.Resource:

@@ -14,7 +14,7 @@ from fhir_server.mapping.orders import OrderStep
 from fhir_server.messaging.order_steps import RESULT, OrderWork
 from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
-from fhir_server.workflow.canonicals import ORDER_NUMBER
+from fhir_server.workflow.canonicals import ACCESSION_NUMBER, ORDER_NUMBER
 from fhir_server.workflow.recording import state_of
 
 _DETAILS = ("OBR", "RXO", "RQD", "ODS", "ODT")
@@ -84,7 +84,5 @@ def _segments(message: Message) -> Iterator[tuple[Segment, Segment | None]]:
 
 def _number(request: Mapping[str, Any]) -> str:
     """The number under which the order is known here."""
-    for each in request.get("identifier", ()):
-        if each.get("system") == ORDER_NUMBER:
-            return str(each.get("value", ""))
-    return ""
+    numbers = {each.get("system"): each.get("value", "") for each in request.get("identifier", ())}
+    return str(numbers.get(ORDER_NUMBER) or numbers.get(ACCESSION_NUMBER, ""))

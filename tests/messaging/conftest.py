@@ -1,25 +1,36 @@
-"""The whole application with listeners for HL7 v2."""
+"""The whole application with listeners and destinations for HL7 v2, once for all of these tests."""
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from fhir_server.app import build
 from fhir_server.settings import Settings
-from tests.conftest import FHIR_JSON, free_port
+from fhir_server.storage.migrate import migrate
+from tests.conftest import FHIR_JSON, free_port, fresh_database
+from tests.messaging.receiver import Receiver, receiving
 
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """The server: a client of its FHIR API, and the ports of its listeners by name."""
+    """The server and what is around it.
+
+    client: of its FHIR API. ports: of its listeners, by name. database: its URL.
+    ris, lab, emr: scripted receivers: of imaging orders, of laboratory orders, and of reports and
+    patients.
+    """
 
     client: httpx.AsyncClient
     ports: dict[str, int]
+    database: str
+    ris: Receiver
+    lab: Receiver
+    emr: Receiver
 
     @property
     def port(self) -> int:
@@ -27,39 +38,66 @@ class Hospital:
         return self.ports["plain"]
 
 
-@pytest.fixture(scope="module")
-def listeners() -> list[dict[str, Any]]:
-    """Listeners beside the plain one; modules say others."""
-    return []
+LISTENERS = (
+    {"name": "plain"},
+    {"name": "orders", "order_answers": True},
+    {"name": "release2", "commit_answers": True},
+    {"name": "ignoring", "unknown": "ignore"},
+    {"name": "production", "processing_ids": ["P"]},
+    {
+        "name": "strict",
+        "max_frame_bytes": 2048,
+        "max_connections": 2,
+        "idle_seconds": 0.5,
+        "frame_seconds": 0.5,
+        "write_seconds": 0.5,
+    },
+    {"name": "closed", "allow": ["10.0.0.0/8"]},
+)
+_SENDS: dict[str, object] = {"host": "127.0.0.1", "facility": "HOSP", "answer_seconds": 2}
+DESTINATIONS = (
+    {"name": "ris", "application": "RIS", "sends": ["orders"], "order_types": ["imaging"]},
+    {
+        "name": "lab",
+        "application": "LAB",
+        "sends": ["orders"],
+        "order_types": ["laboratory"],
+        "order_message": "OML_O21",
+        "most_attempts": 2,
+    },
+    {"name": "emr", "application": "EMR", "sends": ["reports", "patients"]},
+)
 
 
-@pytest.fixture(scope="module")
-def messaging() -> dict[str, Any]:
-    """Further settings of the file, such as destinations."""
-    return {}
+def _file(factory: pytest.TempPathFactory, content: object) -> Path:
+    path = factory.mktemp("hl7v2") / "hl7v2.yaml"
+    path.write_text(json.dumps(content))
+    return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def hospital(
-    database: str,
-    listeners: list[dict[str, Any]],
-    messaging: dict[str, Any],
-    tmp_path_factory: pytest.TempPathFactory,
+    postgres: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Hospital]:
-    """The application in this process, on the module's database."""
-    path: Path = tmp_path_factory.mktemp("hl7v2") / "hl7v2.yaml"
-    found = [{"name": "plain"}, *listeners]
-    found = [{"port": free_port()} | each for each in found]
-    path.write_text(json.dumps(messaging | {"listeners": found}))
-    settings = Settings(database_pool=8, mllp_config=path)
-    app = build(settings, database)
-    async with (
-        app.pages.router.lifespan_context(app.pages),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app),
-            base_url="http://test/fhir/",
-            headers=FHIR_JSON,
-            timeout=60,
-        ) as client,
-    ):
-        yield Hospital(client, {each["name"]: each["port"] for each in found})
+    """The application in this process, on a database of its own."""
+    listeners = [each | {"port": free_port()} for each in LISTENERS]
+    destinations = [_SENDS | each | {"port": free_port()} for each in DESTINATIONS]
+    path = _file(tmp_path_factory, {"listeners": listeners, "destinations": destinations})
+    receivers = [Receiver() for _ in destinations]
+    with fresh_database(postgres, "messaging") as url:
+        migrate(url)
+        app = build(Settings(database_pool=10, mllp_config=path), url)
+        async with AsyncExitStack() as stack:
+            for receiver, destination in zip(receivers, destinations, strict=True):
+                await stack.enter_async_context(receiving(receiver, int(str(destination["port"]))))
+            await stack.enter_async_context(app.pages.router.lifespan_context(app.pages))
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(
+                    transport=httpx.ASGITransport(app=app),
+                    base_url="http://test/fhir/",
+                    headers=FHIR_JSON,
+                    timeout=60,
+                )
+            )
+            ports = {str(each["name"]): int(str(each["port"])) for each in listeners}
+            yield Hospital(client, ports, url, *receivers)
