@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 
@@ -29,6 +30,7 @@ _LEASE = timedelta(seconds=120)
 # A study that is not quiet yet is looked at again after this; its archive tells when it is.
 _BUSY_SECONDS = 1.0
 _TOLD = frozenset({"NewStudy", "StableStudy"})
+_LIMITS = ("MaximumStorageSize", "MaximumPatientCount")
 # So many studies that are missing at once are no deletions, but an archive that lost its disk.
 _MOST_MISSING = 20
 
@@ -130,8 +132,10 @@ class Bridge:
         return another
 
     async def _compare(self, tenant: str) -> str | None:
-        """Mark every study that is not as it was read; a problem if too many are missing."""
+        """Mark every study that is not as it was read; gives what is wrong with the archive."""
         name = self._orthanc.name
+        if problem := _forgets(await self._orthanc.system()):
+            log.error("%s", problem)
         async with self._engine.store.connection() as connection:
             known = await archive.known(connection, tenant, name)
         seen: set[str] = set()
@@ -142,14 +146,9 @@ class Bridge:
                 changed.add(study.id)
         there = {each.id for each in known.values() if each.state not in (GONE, NEW)}
         missing = there - seen
-        problem = None
-        if len(missing) > _MOST_MISSING and 2 * len(missing) > len(there):
-            problem = (
-                f"{len(missing)} of {len(there)} studies are missing in the image archive: not "
-                "taken for deletions; check that it is the right one and has its disks"
-            )
-            log.error("%s", problem)
-            missing = set()
+        if lost := _lost(len(there), len(missing)):
+            log.error("%s", lost)
+            problem, missing = lost, set()
         async with self._engine.store.transaction() as connection:
             await archive.mark(connection, tenant, name, changed | missing, _now())
             await archive.mark_conflicts(connection, tenant, name, _now())
@@ -230,6 +229,10 @@ class Bridge:
     async def _lose(self, tenant: str, row: KnownStudy) -> None:
         """The study is not there; others under its UID are seen in a new light."""
         name = self._orthanc.name
+        async with self._engine.store.connection() as connection:
+            there = await archive.count(connection, tenant, name)
+        if lost := _lost(there, there - await self._orthanc.count_studies()):
+            raise ArchiveAway(lost)
         remaining = await self._orthanc.studies_of(row.study_uid) if row.study_uid else []
         async with self._engine.store.transaction() as connection:
             if row.study_uid and not remaining and row.state != GONE:
@@ -238,6 +241,24 @@ class Bridge:
             outcome = Outcome(GONE, row.study_uid, "")
             await archive.settle(connection, tenant, name, row, outcome)
             await archive.mark(connection, tenant, name, [each.id for each in remaining], _now())
+
+
+def _forgets(system: Mapping[str, Any]) -> str | None:
+    """Why an archive may lose images by itself; older ones do not tell, and its plugin refuses."""
+    limits = [name for name in _LIMITS if system.get(name)]
+    if not limits or system.get("MaximumStorageMode") == "Reject":
+        return None
+    return f"the image archive deletes the oldest patients when it is full: {limits[0]} is not 0"
+
+
+def _lost(there: int, missing: int) -> str | None:
+    """Why studies that are missing are no deletions; None if they may be."""
+    if missing <= _MOST_MISSING or 2 * missing <= there:
+        return None
+    return (
+        f"{missing} of {there} studies are missing in the image archive: not taken for deletions; "
+        "check that it is the right one and has its disks"
+    )
 
 
 def _is_news(study: Study, row: KnownStudy | None) -> bool:

@@ -153,6 +153,10 @@ class Orthanc:
         ]
         return Changes(rows, int(found["Last"]), bool(found["Done"]))
 
+    async def count_studies(self) -> int:
+        """How many studies there are."""
+        return int((await self._json("GET", "/statistics"))["CountStudies"])
+
     async def studies(self, page: int = 500) -> AsyncIterator[Study]:
         """All studies, page by page. What is deleted meanwhile may let one be passed over."""
         since = 0

@@ -239,6 +239,18 @@ async def known(connection: Connection, tenant: str, archive: str) -> dict[str, 
     return {row[0]: KnownStudy(*row) for row in await cursor.fetchall()}
 
 
+async def count(connection: Connection, tenant: str, archive: str) -> int:
+    """How many studies should be there."""
+    cursor = await connection.execute(
+        f"select count(*) from {schema_name(tenant)}.archive_study "
+        "where archive = %s and state not in ('new', 'gone')",
+        (archive,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def is_deleting(connection: Connection, tenant: str, archive: str, id_: str) -> bool:
     """Whether somebody asked for the deletion of a study; nobody does until the caller's end."""
     cursor = await connection.execute(

@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -37,6 +37,19 @@ async def hospital(
     """A server, an Orthanc and a folder of the module's own."""
     async with served(database, orthanc, orthanc_hint_secret=SECRET) as client:
         yield Hospital(client, orthanc, tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[tuple[str, Path]]:
+    """A database to be killed, and the file with its process."""
+    with tempfile.TemporaryDirectory(prefix="fhir-test-") as directory:
+        Path(directory).chmod(0o755)
+        embedded = EmbeddedPostgres(Path(directory))
+        url = embedded.start()
+        migrate(url)
+        embedded.watch(every=0.1)
+        yield url, Path(directory) / "postgres" / "postmaster.pid"
+        embedded.stop()
 
 
 async def completions(hospital: Hospital, order_id: str) -> int:
@@ -107,27 +120,18 @@ async def metric(hospital: Hospital, name: str) -> float:
 
 
 async def test_a_killed_database_loses_no_study(
-    orthanc: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory
+    orthanc: LocalOrthanc, own_postgres: tuple[str, Path], tmp_path: Path
 ) -> None:
     """Hazard: PostgreSQL killed inside the stable window."""
-    with tempfile.TemporaryDirectory(prefix="fhir-test-") as directory:
-        Path(directory).chmod(0o755)
-        embedded = EmbeddedPostgres(Path(directory))
-        url = embedded.start()
-        try:
-            migrate(url)
-            embedded.watch(every=0.1)
-            async with served(url, orthanc) as client:
-                hospital = Hospital(client, orthanc, tmp_path_factory.mktemp("images"))
-                order, scan = await hospital.ordered("F8")
-                hospital.send(scan, 3)
-                postmaster = Path(directory) / "postgres" / "postmaster.pid"
-                os.kill(int(postmaster.read_text().split()[0]), signal.SIGKILL)
-                study = await hospital.study(scan, based_on)
-                assert (study["numberOfInstances"], study["meta"]["versionId"]) == (3, "1")
-                assert await completions(hospital, order["id"]) == 1
-        finally:
-            embedded.stop()
+    url, pid_file = own_postgres
+    async with served(url, orthanc) as client:
+        hospital = Hospital(client, orthanc, tmp_path)
+        order, scan = await hospital.ordered("F8")
+        hospital.send(scan, 3)
+        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+        study = await hospital.study(scan, based_on)
+        assert (study["numberOfInstances"], study["meta"]["versionId"]) == (3, "1")
+        assert await completions(hospital, order["id"]) == 1
 
 
 async def test_a_deletion_in_the_archive_is_noticed(hospital: Hospital, archive: Orthanc) -> None:
