@@ -165,6 +165,7 @@ def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveS
 
 def _doors(settings: Settings, engine: Engine, images: "ArchiveService") -> "list[APIRouter]":
     """Where images come in and go out beside FHIR."""
+    from fhir_server.dicomweb.routes import DicomWeb
     from fhir_server.uploads.routes import upload_routes
     from fhir_server.uploads.uploading import Uploads
 
@@ -175,7 +176,8 @@ def _doors(settings: Settings, engine: Engine, images: "ArchiveService") -> "lis
         settings.upload_dir,
     )
     uploads = Uploads(engine, images.orthanc, bounds, settings.accession_number_system)
-    return [upload_routes(uploads, settings.base_url, FHIR_PATH)]
+    web = DicomWeb(engine, images.orthanc, uploads, settings.base_url, FHIR_PATH)
+    return [upload_routes(uploads, settings.base_url, FHIR_PATH), web.routes]
 
 
 def _order_settings(settings: Settings) -> OrderSettings:

@@ -33,9 +33,13 @@ _WILD = frozenset("*?\\")
 
 
 class ArchiveAway(Unavailable):
-    """Orthanc does not answer, or not as it should: 503."""
+    """Orthanc does not answer, or not as it should: 503.
 
-    def __init__(self, text: str) -> None:
+    answered: the status that it answered by, 0 if it did not.
+    """
+
+    def __init__(self, text: str, answered: int = 0) -> None:
+        self.answered = answered
         issue = Issue("transient", f"The image archive cannot be used now: {text}")
         super().__init__(issue, headers={"Retry-After": _RETRY_AFTER})
 
@@ -186,6 +190,17 @@ class Orthanc:
         found = await self._find("Study", {"AccessionNumber": accession})
         return [each for each in map(_study, found) if each.accession == accession.strip()]
 
+    async def select(self, query: Mapping[str, str], most: int) -> list[Study]:
+        """Studies that may be what a query with wildcards and ranges asks for, at most so many.
+
+        query: by keyword. Its answer is to be compared again: it matches regardless of case.
+        Raises ValueError for an empty value, which would find everything.
+        """
+        if not all(value.strip() for value in query.values()):
+            raise ValueError("an empty value would find everything")
+        body = {"Level": "Study", "Query": dict(query), "Expand": True, "Limit": most}
+        return [_study(each) for each in await self._json("POST", "/tools/find", json=body)]
+
     async def instance_of(self, uid: str) -> str | None:
         """The archive's id of an instance, None if it is not there or there are several."""
         query = {"SOPInstanceUID": checked_uid(uid)}
@@ -215,7 +230,8 @@ class Orthanc:
     ) -> StoredInstance:
         """Send a DICOM file. Raises `ArchiveRefused` for what it does not take.
 
-        length: of content that comes in pieces, if it is known. Where it is AlreadyStored, `md5` tells whether the same file is meant.
+        length: of content that comes in pieces, if it is known. Where it is AlreadyStored, `md5`
+        tells whether the same file is meant.
         """
         headers = {"Content-Type": "application/dicom"}
         if length is not None:
@@ -327,7 +343,7 @@ def _check_answer(response: httpx.Response) -> None:
     if status in (401, 403):
         raise ArchiveAway(f"it refuses the server's credentials or the request ({status})")
     if status >= 500 or status in (301, 302, 303, 307, 308):
-        raise ArchiveAway(f"it answers {status}")
+        raise ArchiveAway(f"it answers {status}", status)
 
 
 def _shown(path: str) -> str:

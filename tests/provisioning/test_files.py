@@ -103,7 +103,10 @@ def test_profiles_are_told_by_the_type_they_are_on() -> None:
     found = profiles_by_type(read_provided([folder("profiles")]))
     orders = ("imaging-order", "laboratory-order", "procedure-order")
     base = "https://fhir-server.example/r4/StructureDefinition/"
-    assert found == {"ServiceRequest": tuple(f"{base}{name}" for name in orders)}
+    assert found == {
+        "AuditEvent": (f"{base}dicom-upload",),
+        "ServiceRequest": tuple(f"{base}{name}" for name in orders),
+    }
 
 
 def test_a_structure_definition_is_known_with_and_without_its_version() -> None:

@@ -1,0 +1,87 @@
+"""A running server with a real Orthanc that has a few studies, some without an ImagingStudy."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pydicom
+import pytest
+
+from fhir_server.dicom.local import LocalOrthanc
+from tests.conftest import free_port, running_server
+from tests.dicom.conftest import orthanc, start_orthanc
+from tests.dicom.images import Scan, series
+from tests.uploads.sending import content
+
+__all__ = ["orthanc", "start_orthanc"]
+
+SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A server as viewers see it. client: without a base URL of FHIR. scan: a study of 5 images."""
+
+    root: str
+    client: httpx.Client
+    orthanc: LocalOrthanc
+    scan: Scan
+
+    @property
+    def base(self) -> str:
+        """Of DICOMweb."""
+        return f"{self.root}/dicom-web"
+
+    def shipped(self, name: str) -> str:
+        """The path of a file that pydicom ships, which the archive has."""
+        found = pydicom.dcmread(SHIPPED / name, stop_before_pixels=True)
+        return (
+            f"/dicom-web/studies/{found.StudyInstanceUID}/series/{found.SeriesInstanceUID}"
+            f"/instances/{found.SOPInstanceUID}"
+        )
+
+
+SENT = (
+    "CT_small.dcm", "examples_ybr_color.dcm", "JPEG2000.dcm", "rtdose.dcm", "reportsi.dcm",
+    "waveform_ecg.dcm",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def viewer(
+    database: str, orthanc: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Viewer]:
+    """The server and its studies, once they stand in FHIR."""
+    folder = tmp_path_factory.mktemp("viewer")
+    scan = Scan("ACC-7", "P7", name="Łąka^Ján")
+    auth = (orthanc.settings.user, orthanc.settings.password)
+    with httpx.Client(base_url=orthanc.url, auth=auth, trust_env=False) as archive:
+        for data in [(SHIPPED / name).read_bytes() for name in SENT]:
+            assert archive.post("/instances", content=data).status_code == 200
+        for data in map(content, [*series(scan, 3), *series(scan, 2)]):
+            assert archive.post("/instances", content=data).status_code == 200
+    port = free_port()
+    options = [
+        "--base-url", f"http://127.0.0.1:{port}/fhir",
+        "--database-url", database, "--workers", "1", "--orthanc-url", orthanc.url,
+        "--orthanc-user", orthanc.settings.user, "--orthanc-password", orthanc.settings.password,
+        "--orthanc-poll", "0.2", "--orthanc-compare", "1",
+    ]  # fmt: skip
+    with (
+        running_server(folder, *options, port=port) as server,
+        httpx.Client(base_url=server.root, timeout=60, trust_env=False) as client,
+    ):
+        wait_for_studies(client, len(SENT) + 1)
+        yield Viewer(server.root, client, orthanc, scan)
+
+
+def wait_for_studies(client: httpx.Client, count: int) -> None:
+    """Return once so many studies have images."""
+    for _ in range(300):
+        answer = client.get("/fhir/ImagingStudy?status=available&_summary=count")
+        if answer.status_code == 200 and answer.json()["total"] >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the studies did not come")
