@@ -4,9 +4,21 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fhir_server.mapping.dependence import (
+    is_same_everywhere,
+    makes_resources,
+    reads_value_only,
+    remembered,
+)
 from fhir_server.mapping.entries import Entry
-from fhir_server.mapping.evaluation import compile_condition, compile_each, compile_one, has_part
-from fhir_server.mapping.expressions import ExpressionError, Path, paths, read
+from fhir_server.mapping.evaluation import (
+    One,
+    compile_condition,
+    compile_each,
+    compile_one,
+    has_part,
+)
+from fhir_server.mapping.expressions import ExpressionError, Path, read
 from fhir_server.mapping.loading import Book
 from fhir_server.mapping.placing import delete, nulls_of, put, taken
 from fhir_server.mapping.primitives import CONVERTERS
@@ -91,6 +103,9 @@ class Builder:
         if not rule.get("from"):
             return lambda scope, target: _carry_out(steps, scope, target)
         one = compile_one(rule.get("from"))
+        name = rule.get("include")
+        if is_same_everywhere(self.book, name) and not makes_resources(self.book, name):
+            return _once(steps, one)
 
         def step(scope: Scope, target: Json) -> bool:
             value = one(scope)
@@ -194,7 +209,7 @@ class Builder:
         steps += [self._rule(each, type_) for each in rule.rules]
         constants = bool(rule.get("from") or rule.get("each") or rule.get("every"))
 
-        def make(scope: Scope, item: Any) -> Json | None:
+        def composed(scope: Scope, item: Any) -> Json | None:
             if isinstance(item, Segment):
                 inner = Scope(scope.run, scope.group, item, scope.value)
             else:
@@ -203,6 +218,10 @@ class Builder:
             read = _carry_out(steps, inner, target)
             return target if target and (read or (constants and not rule.get("as"))) else None
 
+        make: Make = composed
+        name = rule.get("as")
+        if name and not rule.rules and is_same_everywhere(self.book, name):
+            make = composed if makes_resources(self.book, name) else remembered(composed)
         if table is None or slot.type not in ("CodeableConcept", "Coding"):
             return make
         return coded_by(rule, make, table, slot.type)
@@ -216,7 +235,7 @@ class Builder:
         steps = self.mapping(name, type_)
         steps = [*steps, *(self._rule(each, type_) for each in rule.rules)]
         rules = self.book.resources.get(mapping.to)
-        alone = not rule.rules and self._alone(name)
+        alone = not rule.rules and reads_value_only(self.book, name)
 
         def once(scope: Scope, item: Any) -> Json | None:
             # The same text names the same, such as the observer of thirty results.
@@ -246,21 +265,6 @@ class Builder:
         """Further systems under which resources of a type are looked for."""
         known = (each for each in self.book.resources.values() if each.type == type_)
         return tuple(s for each in known for s in each.data.get("identity", {}).get("also", ()))
-
-    def _alone(self, name: str) -> bool:
-        """Whether a mapping reads nothing but the value in hand."""
-        mapping = self.book.mappings[name]
-        return all(self._reads_value_only(rule) for rule in mapping.rules)
-
-    def _reads_value_only(self, rule: Rule) -> bool:
-        texts_ = [rule.get(key) for key in ("from", "when") if rule.get(key)]
-        if rule.get("each") or rule.get("every") or rule.get("find") or rule.get("ref"):
-            return False
-        if any(path.segment for text in texts_ for path in paths(read(text))):
-            return False
-        others = [rule.get(key) for key in ("as", "make", "include") if rule.get(key)]
-        inner = all(self._reads_value_only(each) for each in rule.rules)
-        return inner and all(self._alone(each) for each in others)
 
     def _link(self, rule: Rule, type_: TypeDefinition) -> Link:
         slot = self._slot(rule, type_)
@@ -321,6 +325,29 @@ def _store(
         return read and not constant
 
     return step
+
+
+def _once(steps: list[Step], one: One) -> Step:
+    """Rules that make the same of the same text, for an element that others fill too."""
+
+    def make(scope: Scope, item: Any) -> Json | None:
+        target: Json = {}
+        return target if _carry_out(steps, scope.at(item), target) else None
+
+    known = remembered(make)
+
+    def plainly(scope: Scope, target: Json) -> bool:
+        value = one(scope)
+        if value is None:
+            return False
+        if scope.run.trace is not None or any(isinstance(each, list) for each in target.values()):
+            return _carry_out(steps, scope.at(value), target)
+        made = known(scope, value)
+        for name, each in (made or {}).items():
+            target.setdefault(name, each)
+        return made is not None
+
+    return plainly
 
 
 def _guarded(rule: Rule, when: Callable[[Scope], bool] | None, step: Step) -> Step:

@@ -1,5 +1,6 @@
 """Expressions as closures: compiled once, called for each message."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -264,6 +265,8 @@ def _call(node: Call) -> One:
         raise ExpressionError(f"{node.name}(): {given} arguments; expected {wanted}")
     if kind == "path":
         return _on_path(node, function)
+    if node.name == "matches" and isinstance(node.arguments[1], Constant):
+        return _matches(node.arguments[0], node.arguments[1].text)
     arguments = [_one(each) for each in node.arguments]
     if kind == "lazy":
         return lambda scope: function(scope, arguments)
@@ -271,6 +274,16 @@ def _call(node: Call) -> One:
         only = arguments[0]
         return lambda scope: function(scope, only(scope))
     return lambda scope: function(scope, *[each(scope) for each in arguments])
+
+
+def _matches(operand: Node, pattern: str) -> One:
+    """A comparison with a pattern that is known beforehand."""
+    try:
+        matches = re.compile(pattern).fullmatch
+    except re.error as error:
+        raise ExpressionError(f"matches(): {pattern!r} is no pattern: {error}") from None
+    value = _text(operand)
+    return lambda scope: matches(value(scope)) is not None
 
 
 def _on_path(node: Call, function: Callable[..., Any]) -> One:

@@ -13,6 +13,7 @@ coalesce(ORC-2, OBR-2)           functions
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -229,13 +230,13 @@ def _path(text: str) -> Path:
     return Path(segment, int(number), which, tuple(map(int, parts)))
 
 
-def paths(node: Node) -> "list[Path]":
-    """Every path in an expression: what it reads."""
+def nodes(node: Node) -> Iterator[Node]:
+    """A node and all within it."""
+    yield node
+    inner: tuple[Node, ...] = ()
     match node:
-        case Path():
-            return [node]
         case Call():
-            inner: tuple[Node, ...] = node.arguments
+            inner = node.arguments
         case Comparison():
             inner = (node.left, node.right)
         case Among():
@@ -244,6 +245,10 @@ def paths(node: Node) -> "list[Path]":
             inner = (node.operand,)
         case Logic():
             inner = node.operands
-        case _:
-            inner = ()
-    return [path for each in inner for path in paths(each)]
+    for each in inner:
+        yield from nodes(each)
+
+
+def paths(node: Node) -> list[Path]:
+    """Every path in an expression: what it reads."""
+    return [each for each in nodes(node) if isinstance(each, Path)]

@@ -116,6 +116,8 @@ def _observed(scope: Scope, *names: Any) -> str:
     wanted = {_text(each) for each in names}
     lines = []
     for segment in scope.group.below.get("OBX", ()):
+        if not any(each in segment.raw(3) for each in wanted):
+            continue
         given = {
             part.plain
             for value in segment.field(3)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 _V2 = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?"
@@ -15,6 +16,8 @@ _UNITS = {
 }  # fmt: skip
 
 
+# Times of a message are told again and again: of the report, of each of its observations.
+@lru_cache(maxsize=4096)
 def fhir_time(text: str, zone: tzinfo, kind: str) -> str | None:
     """A v2 time as a FHIR `date`, `dateTime` or `instant`; None for what is no time.
 
