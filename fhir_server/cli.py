@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from fhir_server import __version__
 from fhir_server.conformance import command as test_command
 from fhir_server.demo import command as demo_command
+from fhir_server.dicom_command import command as dicom_command
 from fhir_server.hl7_command import command as hl7_command
 from fhir_server.load import command as load_command
 from fhir_server.package_command import command as package_command
@@ -32,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     load_command.add_arguments(load)
     demo = commands.add_parser("demo", help="put a small hospital into a running server")
     demo_command.add_arguments(demo)
+    dicom = commands.add_parser("dicom", help="DICOM files into a running server")
+    dicom_command.add_arguments(dicom)
     package = commands.add_parser("package", help="implementation guides of a running server")
     package_command.add_arguments(package)
     validate = commands.add_parser("validate", help="validate files, without a server")
@@ -82,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
             return load_command.run(parsed)
         case "demo":
             return demo_command.run(parsed)
+        case "dicom":
+            return dicom_command.run(parsed)
         case "test":
             return test_command.run(parsed)
         case "package":

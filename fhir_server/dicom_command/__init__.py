@@ -1,0 +1,1 @@
+"""The client behind `fhir-server dicom`: DICOM files into a running server."""
