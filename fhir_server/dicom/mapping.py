@@ -259,6 +259,19 @@ def _concepts(tags: Tags, row: Row, zone: tzinfo) -> list[Resource] | None:
     return found or None
 
 
+def _texts(tags: Tags, row: Row, zone: tzinfo) -> list[Resource] | None:
+    text = _string(tags, row, zone)
+    return [{"text": text}] if text else None
+
+
+def _coding(tags: Tags, row: Row, zone: tzinfo) -> Resource | None:
+    """The first code of a sequence that has one which FHIR knows."""
+    for concept in _concepts(tags, row, zone) or ():
+        for coding in concept.get("coding", ()):
+            return {**coding, "display": concept["text"]} if "text" in concept else dict(coding)
+    return None
+
+
 def _body_site(tags: Tags, row: Row, zone: tzinfo) -> Resource | None:
     name = _string(tags, row, zone)
     if name is None:
@@ -282,6 +295,8 @@ _READERS: Mapping[str, Callable[[Tags, Row, tzinfo], Any]] = MappingProxyType(
         "named": _named,
         "performers": _performers,
         "concepts": _concepts,
+        "texts": _texts,
+        "coding": _coding,
         "bodySite": _body_site,
         "laterality": _laterality,
     }

@@ -146,6 +146,15 @@ async def cancelled(hospital: Hospital) -> Any:
 
 
 @scene
+async def on_hold(hospital: Hospital) -> Any:
+    order, scan = await hospital.ordered("M21")
+    answer = await hospital.client.post(f"ServiceRequest/{order['id']}/$hold")
+    assert answer.status_code == 200
+    hospital.send(scan)
+    return order, scan
+
+
+@scene
 async def private(hospital: Hospital) -> Any:
     _, scan = await hospital.ordered("M17")
     folder = Path(hospital._folder) / "private"
@@ -460,3 +469,16 @@ async def test_a_birth_date_that_differs_is_a_warning(
     scan = sent["birth_date"]
     study = await hospital.study(scan, based_on)
     assert "birth date" in decision(study, "warning")
+
+
+async def test_an_order_on_hold_is_completed_once_it_goes_on(
+    hospital: Hospital, sent: dict[str, Any]
+) -> None:
+    order, scan = sent["on_hold"]
+    task = await hospital.conflict(scan, "order-closed")
+    assert await hospital.state(order["id"]) == "on-hold"
+    answer = await hospital.client.post(f"ServiceRequest/{order['id']}/$resume")
+    assert answer.status_code == 200
+    await hospital.until(f"Task/{task['id']}", lambda found: found["status"] == "completed")
+    assert await hospital.state(order["id"]) == "completed"
+    assert (await hospital.study(scan))["meta"]["versionId"] == "1"

@@ -93,6 +93,17 @@ def test_codes_of_known_schemes_are_codings_and_others_text() -> None:
     ]
 
 
+def test_a_coded_body_part_outweighs_a_named_one_and_a_reason_may_be_text() -> None:
+    region = {"0008,0100": "12738006", "0008,0102": "SCT", "0008,0104": "Brain"}
+    found = study({"0008,2218": [region], "0018,0015": "HEAD", "0040,1002": "Headache"})
+    site = {"system": "http://snomed.info/sct", "code": "12738006", "display": "Brain"}
+    assert found["series"][0]["bodySite"] == site
+    assert found["reasonCode"] == [{"text": "Headache"}]
+    retired = region | {"0008,0100": "T-A0100", "0008,0102": "SRT"}
+    found = study({"0008,2218": [retired], "0018,0015": "HEAD"})
+    assert found["series"][0]["bodySite"]["code"] == "69536005"
+
+
 def test_a_body_part_without_a_code_stays_as_text() -> None:
     found = study({"0018,0015": "LEFT TOE"})
     assert found["series"][0]["bodySite"] == {"display": "LEFT TOE"}
