@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.background.runner import Runner
 from fhir_server.background.tasks import Loop, running
+from fhir_server.background.upkeep import Upkeep
 from fhir_server.background.work import Kind
 from fhir_server.conformance.in_process import InProcess
 from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
@@ -265,6 +266,8 @@ def _life(
         kinds |= images.kinds
         more = [*more, images.run]
     runner = Runner(store, listener, TENANTS, kinds)
+    upkeep = Upkeep(store, TENANTS)
+    loops = (listener.run, keeper.run, runner.run, provisioning.run, upkeep.run)
 
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
@@ -272,7 +275,7 @@ def _life(
         try:
             await keeper.start()
             await provisioning.start()
-            async with running(listener.run, keeper.run, runner.run, provisioning.run, *more):
+            async with running(*loops, *more):
                 yield
         finally:
             if images is not None:
