@@ -272,14 +272,17 @@ def _make(plan: _Plan, scope: Scope) -> None:
 
 def _identify(plan: _Plan, scope: Scope, entry: Entry) -> None:
     resource = entry.resource
-    tokens = tokens_of(resource, plan.rules)
+    identity = plan.rules.data.get("identity", {})
     key = text_of(plan.key(scope)) if plan.key else ""
-    if key and plan.rules.data.get("identity", {}).get("repeats"):
+    # Numbers that several have, such as that of the order in its reports, tell nothing apart.
+    by_number = not plan.key or "types" in identity
+    tokens = tokens_of(resource, plan.rules) if by_number else ()
+    if key and identity.get("repeats"):
         key = _numbered(scope.run.entries, entry.type, key)
     if key:
         identifier = {"system": KEY_SYSTEM, "value": key}
         resource.setdefault("identifier", []).append(identifier)
-        tokens = (f"{KEY_SYSTEM}|{key}", *tokens)
+        tokens = (f"{KEY_SYSTEM}|{key}",)
     entry.tokens = tokens
     entry.key = key or (tokens[0] if tokens else "")
 

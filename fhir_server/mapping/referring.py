@@ -63,21 +63,32 @@ def find_step(rule: Rule, slot: Slot, also: Sequence[str]) -> Step:
 
 
 def tokens_of(resource: Json, rules: Any) -> tuple[str, ...]:
-    """The identifiers of a resource as `system|value`, the best to look for first."""
-    wanted: Sequence[str] = ()
-    also: Sequence[str] = ()
-    if rules is not None:
-        identity: Mapping[str, Any] = rules.data.get("identity", {})
-        wanted, also = identity.get("types", ()), identity.get("also", ())
+    """The identifiers of a resource as `system|value`, the best to look for first.
+
+    Where the rules say `only`, none but those of their types tell it from others; those of the
+    types that `never` names do so only if there is nothing else.
+    """
+    identity: Mapping[str, Any] = rules.data.get("identity", {}) if rules is not None else {}
+    wanted, also = identity.get("types", ()), identity.get("also", ())
+    never = frozenset(identity.get("never", ()))
 
     def rank(identifier: Json) -> int:
-        types = [c.get("code") for c in identifier.get("type", {}).get("coding", ())]
-        return min((wanted.index(t) for t in types if t in wanted), default=len(wanted))
+        return min(
+            (wanted.index(t) for t in _types(identifier) if t in wanted), default=len(wanted)
+        )
 
     found = [i for i in resource.get("identifier", ()) if i.get("value") and i.get("system")]
+    if identity.get("only"):
+        found = [each for each in found if rank(each) < len(wanted)]
+    found = [each for each in found if not never & _types(each)] or found
     found.sort(key=rank)
     own = [f"{each['system']}|{each['value']}" for each in found]
     return (*own, *(f"{system}|{each['value']}" for each in found[:1] for system in also))
+
+
+def _types(identifier: Json) -> frozenset[str]:
+    codings = identifier.get("type", {}).get("coding", ())
+    return frozenset(each["code"] for each in codings if "code" in each)
 
 
 def reference_to(scope: Scope, resource: Json, rules: Any, rule: Rule) -> Json:

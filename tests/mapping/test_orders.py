@@ -273,3 +273,19 @@ def test_imaging_order_has_the_accession_number_of_its_message() -> None:
         ("PLAC", "P1"),
         ("ACSN", "ACC1"),
     ]
+
+
+def test_orders_of_one_group_or_visit_are_told_apart() -> None:
+    found = mapped(
+        "OMI^O23^OMI_O23",
+        PID,
+        "ORC|NW|P1^HIS||G1^HIS",
+        "OBR|1|P1^HIS||A^A^L",
+        "IPC|ACC1^RIS",
+        "ORC|NW|P2^HIS||G1^HIS",
+        "OBR|2|P2^HIS||B^B^L",
+        "IPC|ACC1^RIS",
+    )
+    assert len(resources(found, "ServiceRequest")) == 2
+    tokens = [token for step_ in found.steps for token in step_.order]
+    assert not any("ACC1" in each for each in tokens)

@@ -47,6 +47,12 @@ def test_patient_is_looked_for_by_the_record_number_first() -> None:
     assert found.entries[0].tokens == ("urn:oid:1.2|5", "urn:oid:1.1|9")
 
 
+def test_social_security_number_tells_patients_apart_only_if_there_is_nothing_else() -> None:
+    found = update("PID|1||5^^^B&1.2&ISO^MR~9^^^USSSA^SS")
+    assert found.entries[0].tokens == ("urn:oid:1.2|5",)
+    assert update("PID|1||9^^^USSSA^SS").entries[0].tokens == ("http://hl7.org/fhir/sid/us-ssn|9",)
+
+
 def test_empty_field_changes_nothing_and_null_deletes() -> None:
     store = Store()
     store.take(

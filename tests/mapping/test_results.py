@@ -354,3 +354,25 @@ def test_instance_identifier_of_an_observation_is_its_key() -> None:
     found = result("OBX|1|NM|K^K^L||5.1||||||F||||||||||I9^LAB")
     keys = [each["value"] for each in resource(found, "Observation")["identifier"]]
     assert keys == ["I9", "urn:x-hl7v2:CITY:LAB/I9"]
+    assert found.entries[-1].tokens == (f"{KEY_SYSTEM}|urn:x-hl7v2:CITY:LAB/I9",)
+
+
+def test_panels_of_one_order_are_reports_of_their_own() -> None:
+    store = Store()
+    for code in ("CBC", "LIP"):
+        obr = f"OBR|1|P1^HIS|F1^LAB|{code}^{code}^L|||||||||||||||||||||F"
+        store.take(mapped("ORU^R01^ORU_R01", PID, obr, "OBX|1|NM|K^K^L||1"))
+    assert len(store.all("DiagnosticReport")) == 2
+    assert len(store.all("Observation")) == 2
+
+
+def test_the_same_test_twice_in_a_report_is_two_observations() -> None:
+    store = Store()
+    twice = ("OBX|1|NM|K^K^L||3.9", "OBX|2|NM|K^K^L||4.1")
+    store.take(result(*twice))
+    plan = store.take(result(*twice))
+    assert [e["valueQuantity"]["value"] for e in store.all("Observation")] == [
+        Decimal("3.9"),
+        Decimal("4.1"),
+    ]
+    assert not any(each.new for each in plan.resources)
