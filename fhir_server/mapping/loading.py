@@ -104,7 +104,7 @@ class Book:
     def _table(self, name: str) -> Table:
         path = self._folder / "tables" / f"{name}.csv"
         own = self._tables.get(name, {})
-        if not own and not path.is_file():
+        if name not in self._tables and not path.is_file():
             raise MappingError(f"the table {name} is neither a file nor among the rules")
         codes, source = _csv(path) if path.is_file() else ({}, "")
         for code, given in own.get("codes", {}).items():

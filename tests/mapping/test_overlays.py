@@ -9,6 +9,7 @@ from fhir_server.hl7v2 import parse
 from fhir_server.mapping.convert import Mapped, Mapper
 from fhir_server.mapping.rules import MappingError
 from fhir_server.packaged import folder
+from fhir_server.workflow.canonicals import BASE
 from tests.mapping.messages import PID, message, resource
 
 
@@ -184,3 +185,21 @@ def test_reloading_takes_what_is_new_and_keeps_the_old_when_it_is_wrong(rules: P
     with pytest.raises(MappingError):
         mapper.reload()
     assert resource(converted(mapper, "PID|1||5|||||X"), "Patient")["gender"] == "other"
+
+
+def test_procedure_of_a_sender_says_modality_and_body_part(rules: Path) -> None:
+    mapper = overlay(
+        rules,
+        f"""{CITY}
+tables:
+  ModalityOfProcedure: {{codes: {{CTABD: CT}}}}
+  BodyPartOfProcedure: {{codes: {{CTABD: ABDOMEN}}}}
+""",
+    )
+    obr = "OBR|1|P1^HIS||CTABD^CT of the abdomen^L|||||||||||||||||||||RAD"
+    found = converted(mapper, PID, "ORC|NW|P1^HIS", obr, kind="ORM^O01^ORM_O01")
+    order = resource(found, "ServiceRequest")
+    assert order["bodySite"] == [
+        {"coding": [{"system": f"{BASE}/CodeSystem/body-part", "code": "ABDOMEN"}]}
+    ]
+    assert [each["valueCoding"]["code"] for each in order["extension"]] == ["CT"]
