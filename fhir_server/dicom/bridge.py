@@ -13,13 +13,14 @@ from typing import Any
 
 import psycopg
 
+from fhir_server.dicom.deletion import DELETE_STUDY
 from fhir_server.dicom.facts import Tags
 from fhir_server.dicom.orthanc import ArchiveAway, Orthanc, Study
 from fhir_server.dicom.settings import BridgeSettings
 from fhir_server.dicom.taking import Taken, Taking
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Refusal, Unavailable
-from fhir_server.storage import archive
+from fhir_server.storage import archive, jobs
 from fhir_server.storage.archive import GONE, NEW, KnownStudy, Outcome
 from fhir_server.storage.listen import Listener, Wake
 from fhir_server.storage.store import Connection
@@ -111,6 +112,9 @@ class Bridge:
             return
         async with self._engine.store.connection() as connection:
             await archive.answered(connection, tenant, name, _now(), problem, compared)
+            if look.failed and problem is None:
+                await archive.retry(connection, tenant, name, _now())
+                await jobs.hasten(connection, tenant, DELETE_STUDY, _now())
 
     async def _read_changes(self, tenant: str, position: int) -> bool:
         """Mark the studies that changed; whether it is another archive than it was."""
@@ -120,11 +124,12 @@ class Bridge:
         while position < last:
             changes = await self._orthanc.changes(position)
             ids = {row.id for row in changes.rows if row.kind in _TOLD}
-            position = max(changes.last, position)
+            progress = max(changes.last, position)
+            stuck, position = progress == position, progress
             async with self._engine.store.transaction() as connection:
                 await archive.mark(connection, tenant, self._orthanc.name, ids, _now())
                 await archive.moved(connection, tenant, self._orthanc.name, position)
-            if changes.done:
+            if changes.done or stuck:
                 break
         if another and not last:
             async with self._engine.store.connection() as connection:

@@ -174,6 +174,17 @@ async def mark_conflicts(connection: Connection, tenant: str, archive: str, now:
     )
 
 
+async def retry(connection: Connection, tenant: str, archive: str, now: datetime) -> None:
+    """Have studies looked at that wait because something failed: the reason may be over."""
+    schema = schema_name(tenant)
+    await connection.execute(
+        f"update {schema}.archive_study set due = %s, attempts = 0 "
+        "where archive = %s and due > %s and problem is not null and not deleting",
+        (now, archive, now),
+    )
+    await connection.execute("select pg_notify(%s, '')", (channel(tenant),))
+
+
 async def claim_study(
     connection: Connection, tenant: str, archive: str, now: datetime, lease: timedelta
 ) -> KnownStudy | None:

@@ -121,6 +121,16 @@ async def release(connection: Connection, tenant: str, job: Job) -> None:
     await connection.execute("select pg_notify(%s, %s)", (f"{schema}_job", job.kind))
 
 
+async def hasten(connection: Connection, tenant: str, kind: str, now: datetime) -> None:
+    """Let the jobs of a kind that wait for another attempt be due at once."""
+    schema = schema_name(tenant)
+    await connection.execute(
+        f"update {schema}.job set run_at = %s where kind = %s and state = 'queued' and run_at > %s",
+        (now, kind, now),
+    )
+    await connection.execute("select pg_notify(%s, %s)", (f"{schema}_job", kind))
+
+
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """A job that is not done: its state is queued, running or failed."""

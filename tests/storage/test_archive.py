@@ -122,3 +122,19 @@ async def test_failures_are_tried_ever_later_and_never_given_up(connection: Conn
     assert waits == sorted(waits)
     assert waits[-1] == timedelta(seconds=600)
     assert (await archive.health(connection, TENANT, NAME)) is None
+
+
+async def test_what_failed_is_looked_at_as_soon_as_the_archive_is_back(
+    connection: Connection,
+) -> None:
+    await archive.mark(connection, TENANT, NAME, ["a", "b"], NOW)
+    for problem in ("away", None):
+        found = await take(connection)
+        assert found is not None
+        again = NOW + timedelta(hours=1)
+        await archive.put_off(connection, TENANT, NAME, found, again, problem)
+    await archive.retry(connection, TENANT, NAME, NOW)
+    first = await take(connection)
+    assert first is not None
+    assert first.attempts == 1
+    assert await take(connection) is None

@@ -14,6 +14,7 @@ from fhir_server.storage.jobs import (
     claim,
     complete,
     enqueue,
+    hasten,
     retry,
 )
 from fhir_server.storage.store import Connection
@@ -142,3 +143,12 @@ async def test_a_job_whose_worker_dies_each_time_is_parked(connection: Connectio
     parked, attempts, error = await state(connection, id_)
     assert (parked, attempts) == ("failed", MOST_ATTEMPTS)
     assert error == "its worker ended without a word, each time"
+
+
+async def test_jobs_that_wait_for_another_attempt_can_be_hastened(connection: Connection) -> None:
+    await enqueue(connection, "default", "hastened", {}, NOW)
+    job = await claimed(connection, "hastened", NOW)
+    await retry(connection, "default", job, "away", NOW)
+    assert await claim(connection, "default", "hastened", NOW, lease=LEASE) is None
+    await hasten(connection, "default", "hastened", NOW)
+    assert (await claimed(connection, "hastened", NOW)).attempts == 2
