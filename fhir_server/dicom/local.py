@@ -172,8 +172,20 @@ class LocalOrthanc:
             "Plugins": plugins,
         }
         settings["DicomWeb"]["Host"] = f"127.0.0.1:{self.http_port}"
-        path.write_text(json.dumps(settings | dict(self.more), indent=1))
+        settings |= self._own_settings() | dict(self.more)
+        path.write_text(json.dumps(settings, indent=1))
         return path
+
+    def _own_settings(self) -> dict[str, Any]:
+        """What the operator of this machine wants otherwise. Raises `DoesNotRun` for no JSON."""
+        path = self.folder / "settings.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise DoesNotRun(f"{path}: {error}") from None
+        return found
 
     def _wait_until_it_answers(self) -> None:
         assert self.process is not None

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -18,8 +17,6 @@ from fhir_server.dicom.local import LocalOrthanc
 from fhir_server.dicom.orthanc import Orthanc
 from fhir_server.storage.embedded import EmbeddedPostgres
 from fhir_server.storage.migrate import migrate
-from fhir_server.workers import port_is_free
-from tests.conftest import FHIR_JSON, free_port, fresh_database, running_server
 from tests.dicom.conftest import StartOrthanc, kill
 from tests.dicom.hospital import Hospital, based_on, served
 from tests.dicom.images import Scan, series, write
@@ -213,40 +210,3 @@ async def test_an_archive_that_lost_its_disk_deletes_nothing_here(
     await until_health(hospital, "missing")
     for scan in scans:
         assert (await hospital.study(scan))["status"] == "available"
-
-
-async def test_the_plugins_hint_is_enough_and_a_killed_server_catches_up(
-    postgres: str, start_orthanc: StartOrthanc, tmp_path: Path
-) -> None:
-    """Hazard: lost hook; our server killed inside the stable window."""
-    with fresh_database(postgres, "bridge_killed") as database:
-        migrate(database)
-        await _kill_the_server(database, start_orthanc, tmp_path)
-
-
-async def _kill_the_server(database: str, start_orthanc: StartOrthanc, tmp_path: Path) -> None:
-    port = free_port()
-    hint = f"http://127.0.0.1:{port}{PATH}"
-    orthanc = start_orthanc(hint, SECRET)
-    options = [
-        "--database-url", database, "--workers", "1", "--orthanc-url", orthanc.url,
-        "--orthanc-user", orthanc.settings.user, "--orthanc-password", orthanc.password,
-        "--orthanc-hint-secret", SECRET, "--orthanc-poll", "60",
-    ]  # fmt: skip
-    base = f"http://127.0.0.1:{port}/fhir/"
-    async with httpx.AsyncClient(base_url=base, headers=FHIR_JSON, timeout=30) as client:
-        hospital = Hospital(client, orthanc, tmp_path)
-        with running_server(tmp_path, *options, port=port) as server:
-            order, scan = await hospital.ordered("F6")
-            hospital.send(scan, 2)
-            await hospital.study(scan, based_on)
-            lost, second = await hospital.ordered("F7")
-            hospital.send(second, 2)
-            server.process.kill()
-            server.process.wait()
-        assert await asyncio.to_thread(port_is_free, "127.0.0.1", port, 10)
-        with running_server(tmp_path, *options, port=port):
-            study = await hospital.study(second, based_on)
-            assert (study["numberOfInstances"], study["meta"]["versionId"]) == (2, "1")
-            for each in (order, lost):
-                assert await completions(hospital, each["id"]) == 1
