@@ -1,5 +1,6 @@
 """The orders that are scheduled, with everything that a worklist tells of them."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,8 @@ async def _tasks(
             raise TooMany(f"more than {MOST_STEPS} steps")
         page = await execute.page(at, query, size=_PAGE, after=page.positions[1])
         contents += [each.content or b"" for each in page.matches]
-    return [(decode(content), content) for content in contents]
+    # Beside the event loop: there may be thousands.
+    return await asyncio.to_thread(lambda: [(decode(each), each) for each in contents])
 
 
 async def _read(

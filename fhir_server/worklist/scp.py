@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     ModalityPerformedProcedureStep,
@@ -25,7 +26,8 @@ from fhir_server.context import Context
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Refusal
 from fhir_server.storage.ownership import OwnershipLost, owning
-from fhir_server.worklist.answers import answer, in_character_set, read_keys, wanted
+from fhir_server.worklist.answers import answer, read_keys, wanted
+from fhir_server.worklist.encoding import Encoding
 from fhir_server.worklist.entries import Entries
 from fhir_server.worklist.export import Export
 from fhir_server.worklist.mpps import Mpps, Refused
@@ -39,6 +41,7 @@ _Answers = Iterator[tuple[int, Dataset | None]]
 
 # Names of patients do not go into logs.
 _config.LOG_HANDLER_LEVEL = "none"
+logging.getLogger("pynetdicom").setLevel(logging.WARNING)
 _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
 
@@ -128,14 +131,16 @@ class WorklistServer:
             log.warning("the worklist cannot be read: the database does not answer")
             yield _UNABLE, None
             return
-        character_set = self._settings.character_set(_caller(event))
+        encoding = _encoding(event, self._settings.character_set(_caller(event)))
         for step in steps:
             if event.is_cancelled:
                 yield CANCELLED, None
                 return
-            found = answer(keys, self._entries.entry(step))
+            found = answer(keys, self._entries.entry(step), encoding)
             if found is not None:
-                yield PENDING, in_character_set(found, character_set)
+                yield PENDING, found
+        if encoding.nearest:
+            log.warning("%s lacks letters of the worklist: the nearest are sent", encoding.name)
 
     def _create(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """N-CREATE of a performed procedure step (PS3.4 F.7.2.1)."""
@@ -178,6 +183,11 @@ class WorklistServer:
 
 def _caller(event: evt.Event) -> str:
     return str(event.assoc.requestor.ae_title).strip()
+
+
+def _encoding(event: evt.Event, character_set: str) -> Encoding:
+    syntax = UID(event.context.transfer_syntax)
+    return Encoding(character_set, implicit=syntax.is_implicit_VR, little=syntax.is_little_endian)
 
 
 def _answer_at_once(event: evt.Event) -> None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-UTF8 = "ISO_IR 192"
-
 
 @dataclass(frozen=True, slots=True)
 class WorklistSettings:
@@ -27,7 +25,7 @@ class WorklistSettings:
 
     def character_set(self, station: str) -> str:
         """The character set in which a station is answered."""
-        return self.stations.get(station) or UTF8
+        return self.stations.get(station) or "ISO_IR 192"
 
 
 def read_stations(text: str) -> dict[str, str]:
@@ -35,14 +33,14 @@ def read_stations(text: str) -> dict[str, str]:
 
     Raises ValueError for an AE title that DICOM does not allow, or an unknown character set.
     """
-    from pydicom.charset import python_encoding
+    from fhir_server.worklist.encoding import CODECS
 
     found = {}
     for each in filter(None, (part.strip() for part in text.split(","))):
         title, _, name = (part.strip() for part in each.partition("="))
         check_title(title)
-        if name and name not in python_encoding:
-            raise ValueError(f"{name!r} is no character set of DICOM; expected such as ISO_IR 100")
+        if name and name not in CODECS:
+            raise ValueError(f"{name!r}: expected one of {', '.join(CODECS)}")
         found[title] = name
     return found
 
