@@ -1,5 +1,6 @@
 """Running the server: database, migrations, worker processes."""
 
+import importlib
 import logging
 import os
 import signal
@@ -7,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -38,21 +39,45 @@ def serve(settings: Settings) -> int:
         return _refuse(problem)
     try:
         with (
+            _measured(),
+            _importing("fhir_server.app") as imported,
             _database(settings) as database_url,
             _images(settings) as settings,
-            tempfile.TemporaryDirectory() as metrics,
         ):
             if not _migrated(database_url):
                 return 1
-            _hand_over(settings, database_url, metrics)
+            _hand_over(settings, database_url)
             # What is imported at the first request must not be half imported by that thread while
             # workers are forked: they would wait for the rest for ever.
             _is_ready(_root(settings))
+            imported()
             threading.Thread(target=_welcome, args=(settings,), daemon=True).start()
             _run_workers(settings)
     except (DirectoryInUse, NotInstalled, DoesNotRun) as error:
         return _refuse(str(error))
     return 0
+
+
+@contextmanager
+def _measured() -> Iterator[None]:
+    """A place for the figures of all workers, known before what is measured is imported."""
+    with tempfile.TemporaryDirectory() as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        yield
+
+
+@contextmanager
+def _importing(module: str) -> Iterator[Callable[[], None]]:
+    """Import what workers need, once for all of them, while the database starts.
+
+    They are forked, those that take another's place later as well. Gives what waits for the end.
+    """
+    thread = threading.Thread(target=importlib.import_module, args=(module,))
+    thread.start()
+    try:
+        yield thread.join
+    finally:
+        thread.join()
 
 
 def _taken(settings: Settings) -> str:
@@ -159,13 +184,12 @@ def _migrated(database_url: str, *, tell: bool = False) -> bool:
     return True
 
 
-def _hand_over(settings: Settings, database_url: str, metrics: str) -> None:
+def _hand_over(settings: Settings, database_url: str) -> None:
     """Put the settings into the environment, from which each worker process reads them."""
     for name, value in settings.model_dump().items():
         if value is not None:
             os.environ[f"FHIR_SERVER_{name.upper()}"] = str(value)
     os.environ["FHIR_SERVER_DATABASE_URL"] = database_url
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
 
 
 def _run_workers(settings: Settings) -> None:
