@@ -67,7 +67,7 @@ class Work:
     @property
     def sender(self) -> str:
         """Who sent it, for people."""
-        return f"HL7 v2 {self.held.sender.replace('|', ' ').strip()}"
+        return records.clean(f"HL7 v2 {self.held.sender.replace('|', ' ')}")
 
     @property
     def all_issues(self) -> list[MappingIssue]:
@@ -112,7 +112,10 @@ class Carrying:
             return await self._carry_out(work)
         except Refusal as refusal:
             return await self._refused(held, refusal, steps)
-        except (psycopg.Error, OSError, Unfinished):
+        except MappingError as error:
+            text = f"The mapping cannot be used: {error}"
+            return await self._park(held, Code.AR, [Problem(answers.INTERNAL, text)])
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError, Unfinished):
             raise
         except Exception as error:
             log.exception("message %d of %s", held.id, held.sender)
@@ -125,14 +128,9 @@ class Carrying:
         except NoHeader as error:
             raise Invalid(Issue("structure", str(error))) from error
         mapper = self._mapper()
-        try:
-            if len(held.content) > _LARGE:
-                mapped = await asyncio.to_thread(mapper.convert, message)
-            else:
-                mapped = mapper.convert(message)
-        except MappingError as error:
-            raise Refusal(Issue("exception", f"The mapping cannot be used: {error}")) from error
-        return Work(held, message, mapped)
+        if len(held.content) > _LARGE:
+            return Work(held, message, await asyncio.to_thread(mapper.convert, message))
+        return Work(held, message, mapper.convert(message))
 
     async def _carry_out(self, work: Work) -> Progress:
         held, mapped = work.held, work.mapped
@@ -179,7 +177,7 @@ class Carrying:
         entries.append(_put("Communication", work.held.record, self._record(work, orders)))
         if targets:
             told = str(uuid.uuid4())
-            who, type_ = work.sender, work.held.type
+            who, type_ = work.sender, records.clean(work.held.type)
             resource = records.provenance(told, work.held.record, targets, who, type_, ctx.now())
             entries.append(_put("Provenance", told, resource))
         answered_ = await transaction(engine, ctx, Request("POST"), entries)
@@ -232,7 +230,9 @@ class Carrying:
         transient = any(each.code in answers.TRANSIENT for each in refusal.issues)
         if transient and held.attempts + 1 < _MOST_ATTEMPTS:
             async with self._engine.store.connection() as connection:
-                await messages.postpone(connection, self._tenant, held.id, str(refusal))
+                await messages.postpone(
+                    connection, self._tenant, held.id, records.clean(str(refusal))
+                )
             return Later(min(0.05 * 2**held.attempts, _LONGEST_PAUSE))
         problems = [answers.problem_of_refusal(each) for each in refusal.issues]
         return await self._park(held, Code.AR if transient else Code.AE, problems, steps=steps)
@@ -250,9 +250,10 @@ class Carrying:
             told = self._bad_news(held, code, problems, steps)
         except NoHeader:
             told = Told()
-        reason = "; ".join(each.text for each in problems)
+        reason = records.clean("; ".join(each.text for each in problems))
         facts = replace(_facts(held, state, [each.text for each in problems]), reason=reason)
         ctx = Context(tenant=self._tenant, base_url=self._engine.where.base_url, clock=self._clock)
+        record = [_put("Communication", held.record, records.communication(facts))]
         async with self._engine.store.transaction() as connection:
             begun = await messages.begin(connection, self._tenant, held)
             if begun is messages.Begun.ELSEWHERE:
@@ -260,9 +261,16 @@ class Carrying:
             if begun is messages.Begun.OVER:
                 return Later(0)
             engine = self._engine.within(connection)
-            record = _put("Communication", held.record, records.communication(facts))
-            await transaction(engine, ctx, Request("POST"), [record])
-            issues = [{"severity": each.severity, "code": str(each.condition), "text": each.text}
+            try:
+                async with connection.transaction():
+                    await transaction(engine, ctx, Request("POST"), record)
+            except Refusal as refusal:
+                if any(each.code in answers.TRANSIENT for each in refusal.issues):
+                    raise
+                # Others of the sender are not held up by a record that cannot be written.
+                log.exception("message %d is parked without a record", held.id)
+            issues = [{"severity": each.severity, "code": str(each.condition),
+                       "text": records.clean(each.text)}
                       for each in problems]  # fmt: skip
             outcome = Outcome(state, told.acknowledgement, told.answer, reason, issues)
             if not await messages.finish(connection, self._tenant, held.id, outcome, ctx.now()):
@@ -287,8 +295,8 @@ class Carrying:
 
     def _outcome(self, work: Work, state: str, told: Told) -> Outcome:
         issues = [
-            {"severity": each.severity, "code": each.code, "text": each.text,
-             "where": each.where, "rule": each.rule}
+            {"severity": each.severity, "code": each.code, "text": records.clean(each.text),
+             "where": records.clean(each.where), "rule": each.rule}
             for each in work.all_issues
         ]  # fmt: skip
         return Outcome(state, told.acknowledgement, told.answer, None, issues, work.produced)

@@ -1,7 +1,8 @@
 """What the FHIR API shows of a message: a Communication, and a Provenance of what it changed."""
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ _STATUSES = {
     "error": "on-hold", "failed": "on-hold",
 }  # fmt: skip
 _MOST_NOTES = 20
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,22 @@ class Facts:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
+def clean(text: str) -> str:
+    """A text as a FHIR string can have it: what comes in messages may hold anything."""
+    return " ".join(_CONTROLS.sub("\ufffd", text).split())
+
+
 def communication(facts: Facts) -> Resource:
     """The Communication that tells of a message (R4 communication.html)."""
+    facts = replace(
+        facts,
+        type=clean(facts.type),
+        control_id=clean(facts.control_id),
+        sender=(clean(facts.sender[0]), clean(facts.sender[1])),
+        receiver=(clean(facts.receiver[0]), clean(facts.receiver[1])),
+        reason=clean(facts.reason),
+        notes=[text for each in facts.notes if (text := clean(each))],
+    )
     made: Resource = {
         "resourceType": "Communication",
         "id": facts.record,

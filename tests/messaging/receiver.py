@@ -29,10 +29,25 @@ class Receiver:
     script: Script = acknowledged
     messages: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
 
+    @property
+    def waiting(self) -> list[Message]:
+        """What came and nobody looked at."""
+        found = [self.messages.get_nowait() for _ in range(self.messages.qsize())]
+        for each in found:
+            self.messages.put_nowait(each)
+        return found
+
     async def next(self, within: float = 15) -> Message:
         """The next message that comes."""
         async with asyncio.timeout(within):
             return await self.messages.get()
+
+    async def of(self, mrn: str, type_: str = "") -> Message:
+        """The next message about a patient, of a type if one is named; others are passed over."""
+        while True:
+            message = await self.next()
+            if message.value("PID-3.1") == mrn and type_ in ("", message.value("MSH-9.1")):
+                return message
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection."""
