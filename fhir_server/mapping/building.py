@@ -40,13 +40,18 @@ class Builder:
         self.book = book
         self._definitions = definitions()
         self._compiled: dict[tuple[str, str], list[Step]] = {}
-        self._links: dict[str, list[tuple[Link, Callable[[Scope], bool] | None]]] = {}
-        self._resource = ""
+        self._resources: dict[tuple[tuple[str, ...], str], tuple[list[Step], list[Link]]] = {}
 
-    def resource(self, names: Sequence[str], type_: str) -> tuple[list[Step], list[Any]]:
+    def resource(self, names: Sequence[str], type_: str) -> tuple[list[Step], list[Link]]:
         """The steps that build a resource of a type, and the links that finish it."""
+        key = (tuple(names), type_)
+        if key not in self._resources:
+            self._resources[key] = self._built(names, type_)
+        return self._resources[key]
+
+    def _built(self, names: Sequence[str], type_: str) -> tuple[list[Step], list[Link]]:
         steps: list[Step] = []
-        links: list[Any] = []
+        links: list[Link] = []
         for name in names:
             mapping = self.book.mappings.get(name)
             if mapping is None:

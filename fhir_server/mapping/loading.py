@@ -117,7 +117,7 @@ class Book:
 
 def read_files(folder: Path) -> Files:
     """Read a folder of mappings. Raises MappingError with everything wrong in its files."""
-    check = _validator(folder)
+    schema = (folder / "schema.json").read_text(encoding="utf-8")
     base: list[Document] = []
     overlays: list[Document] = []
     problems: list[str] = []
@@ -125,18 +125,24 @@ def read_files(folder: Path) -> Files:
         name = path.relative_to(folder).as_posix()
         if name.startswith(("guide/", "outgoing/")):
             continue
-        try:
-            data = _named(yaml.load(path.read_text(encoding="utf-8"), Loader=_Reader) or {})
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            problems.append(f"{name}: {error}")
-            continue
-        problems += [f"{name}: {each}" for each in _wrong(check, data)]
+        data, wrong = _checked(path.read_bytes(), schema)
+        problems += [f"{name}: {each}" for each in wrong]
         is_overlay = isinstance(data, dict) and "overlay" in data
         (overlays if is_overlay else base).append(Document(name, data))
     if problems:
         raise MappingError("\n".join(problems))
     overlays.sort(key=lambda each: (each.data["overlay"].get("order", 0), each.name))
     return Files(folder, tuple(base), tuple(overlays))
+
+
+@functools.lru_cache(256)
+def _checked(content: bytes, schema: str) -> tuple[Any, tuple[str, ...]]:
+    """What a file says, and what is wrong with it; the same file is looked at once."""
+    try:
+        data = _named(yaml.load(content.decode(), Loader=_Reader) or {})
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return None, (str(error),)
+    return data, tuple(_wrong(_validator(schema), data))
 
 
 def _named(data: Any) -> Any:
@@ -146,9 +152,9 @@ def _named(data: Any) -> Any:
     return [_named(each) for each in data] if isinstance(data, list) else data
 
 
-def _validator(folder: Path) -> Any:
-    schema = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+@functools.lru_cache(4)
+def _validator(schema: str) -> Any:
+    return jsonschema.Draft202012Validator(json.loads(schema))
 
 
 def _wrong(check: Any, data: Any) -> Iterator[str]:
