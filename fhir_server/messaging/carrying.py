@@ -31,7 +31,7 @@ from fhir_server.messaging.order_answers import answered, refused
 from fhir_server.messaging.order_steps import OrderWork
 from fhir_server.messaging.resolving import plan_of
 from fhir_server.messaging.settings import ListenerSettings
-from fhir_server.outcome import Invalid, Issue, Refusal
+from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
 from fhir_server.storage import messages
 from fhir_server.storage.messages import Held, Outcome, Told
 from fhir_server.storage.store import Connection
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 # After so many attempts that failed for a reason that may pass, a message is parked.
 _MOST_ATTEMPTS = 8
 _LONGEST_PAUSE = 30.0
+# It is the server that is not ready, for whatever message.
+_WHILE_UNAVAILABLE = 0.5
 # Mapping a longer message would keep other senders waiting; it is done beside the event loop.
 _LARGE = 256 * 1024
 
@@ -227,6 +229,8 @@ class Carrying:
 
     async def _refused(self, held: Held, refusal: Refusal, steps: Sequence[OrderStep]) -> Progress:
         """Park a message, or let it wait where the reason may pass."""
+        if isinstance(refusal, Unavailable):
+            return Later(_WHILE_UNAVAILABLE)
         transient = any(each.code in answers.TRANSIENT for each in refusal.issues)
         if transient and held.attempts + 1 < _MOST_ATTEMPTS:
             async with self._engine.store.connection() as connection:

@@ -1,0 +1,13 @@
+"""The server killed under load."""
+
+from pathlib import Path
+
+from tests.conftest import fresh_database
+from tests.messaging.crashing import survive
+
+
+async def test_every_acknowledged_message_is_carried_out_once_though_the_server_is_killed(
+    postgres: str, tmp_path: Path
+) -> None:
+    with fresh_database(postgres, "messaging_crashing") as url:
+        assert "each carried out once" in await survive(url, tmp_path, 2)
