@@ -11,7 +11,7 @@ from fhir_server.outcome import Invalid, Issue
 from fhir_server.uploads.spool import Spool, Writing
 
 # Parsing, hashing and writing are done in a thread, by so much at a time.
-_PIECE = 1024 * 1024
+_PIECE = 256 * 1024
 _LONGEST_FIELD = 1_000
 _MOST_FIELDS = 20
 

@@ -1,6 +1,7 @@
 """An upload from what came to what the archive keeps: check, correct, send, record."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,41 +140,33 @@ class Uploads:
         try:
             if file.refused is not None:
                 raise file.refused
-            path = file.path
-            checked, corrected, changed = await asyncio.to_thread(
-                _prepared, path, spool, meant.correction
-            )
-            report.checked = checked
-            if meant.asked.study and checked.study != meant.asked.study:
+            found = await asyncio.to_thread(_prepared, file, spool, meant.correction)
+            report.checked = found.checked
+            if meant.asked.study and found.checked.study != meant.asked.study:
                 raise Unusable("other-study", "belongs to another study than the URL names")
-            if corrected is not None and changed is not None:
-                path, report.md5 = changed
-                report.changes = corrected.changes
-                report.private_removed = corrected.private_removed
-            report.status = await self._sent(path, report.md5)
+            report.md5 = found.md5
+            report.changes = found.corrected.changes
+            report.private_removed = found.corrected.private_removed
+            report.status = await self._sent(found)
         except Unusable as unusable:
             report.code, report.reason = unusable.code, str(unusable)
         except ArchiveAway:
             report.code, report.reason = "archive-away", "could not be sent: try again"
         except ArchiveRefused as refused:
             report.code, report.reason = "archive-refused", f"is not taken: {refused}"
-        finally:
-            await asyncio.to_thread(file.path.unlink, missing_ok=True)
         return report
 
-    async def _sent(self, path: Path, md5: str) -> str:
-        size = await asyncio.to_thread(lambda: path.stat().st_size)
-        if size <= _LARGE:
-            stored = await self._archive.store(await asyncio.to_thread(path.read_bytes))
+    async def _sent(self, prepared: "_Prepared") -> str:
+        if prepared.content is not None:
+            stored = await self._archive.store(prepared.content)
         else:
             async with self._large:
-                stored = await self._archive.store(_pieces(path), size)
-        await asyncio.to_thread(path.unlink)
+                stored = await self._archive.store(_pieces(prepared.path), prepared.size)
         if stored.status == "Success":
             return STORED
         if stored.status == "AlreadyStored":
             # The archive says nothing of what it kept.
-            if await self._archive.md5(stored.id) == md5:
+            if await self._archive.md5(stored.id) == prepared.md5:
                 return ALREADY
             text = "has the SOPInstanceUID of another file that the archive has, which stays"
             raise Unusable("duplicate-uid", text)
@@ -185,24 +178,33 @@ class Uploads:
         return f"{result.type}/{result.id}"
 
 
-def _prepared(
-    path: Path, spool: Spool, correction: Correction
-) -> tuple[CheckedFile, Corrected | None, tuple[Path, str] | None]:
-    checked = check(path)
-    if not correction:
-        return checked, None, None
-    target = spool.new_path()
-    corrected = correct(path, target, correction)
-    if not corrected:
-        target.unlink()
-        return checked, None, None
-    # What goes to the archive is held to the same rules as what came.
-    return check(target), corrected, (target, _md5(target))
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A file as it goes to the archive. content: all of it, if it is small."""
+
+    checked: CheckedFile
+    corrected: Corrected
+    path: Path
+    md5: str
+    size: int
+    content: bytes | None
+
+
+def _prepared(file: SpooledFile, spool: Spool, correction: Correction) -> _Prepared:
+    checked, corrected = check(file.path), Corrected({})
+    path, md5 = file.path, file.md5
+    if correction:
+        target = spool.new_path()
+        corrected = correct(file.path, target, correction)
+        if corrected:
+            # What goes to the archive is held to the same rules as what came.
+            path, md5, checked = target, _md5(target), check(target)
+    size = path.stat().st_size
+    content = path.read_bytes() if size <= _LARGE else None
+    return _Prepared(checked, corrected, path, md5, size, content)
 
 
 def _md5(path: Path) -> str:
-    import hashlib
-
     with path.open("rb") as content:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
