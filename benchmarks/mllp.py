@@ -47,7 +47,7 @@ def orm(sender: int, *, enhanced: bool) -> bytes:
     return "".join(
         f"{line}\r"
         for line in (
-            f"MSH|^~\\&|HIS{sender}|BENCH|FHIR|BENCH|20260101120000||ORM^O01^ORM_O01|{_id(number)}|P|2.5.1|||{modes}",  # noqa: E501
+            f"MSH|^~\\&|HIS{sender}|BENCH|FHIR|BENCH|20260101120000||ORM^O01^ORM_O01|{_id(number)}|P|2.5.1|||{modes}",
             f"PID|1||{_id(number)}^^^BENCH^MR||Doe^John^{number}||19800101|M|||1 Main St^^Springfield^IL^62701||5551234",  # noqa: E501
             f"PV1|1|O|||||1234^Smith^Jane^^^^^^NPI||||||||||||V{_id(number)}^^^BENCH^VN",
             f"ORC|NW|P{_id(number)}^HIS|||||||20260101120000|||1234^Smith^Jane^^^^^^NPI",
@@ -61,7 +61,7 @@ def oru(sender: int, *, enhanced: bool) -> bytes:
     number = next(_numbers)
     modes = "AL|NE" if enhanced else "|"
     lines = [
-        f"MSH|^~\\&|LAB{sender}|BENCH|FHIR|BENCH|20260101120000||ORU^R01^ORU_R01|{_id(number)}|P|2.5.1|||{modes}",  # noqa: E501
+        f"MSH|^~\\&|LAB{sender}|BENCH|FHIR|BENCH|20260101120000||ORU^R01^ORU_R01|{_id(number)}|P|2.5.1|||{modes}",
         f"PID|1||{_id(number)}^^^BENCH^MR||Doe^John^{number}||19800101|M",
         f"ORC|RE||F{_id(number)}^LAB",
         f"OBR|1||F{_id(number)}^LAB|58410-2^CBC panel^LN|||20260101100000|||||||||||||||20260101113000||LAB|F",  # noqa: E501
@@ -191,7 +191,7 @@ async def server(url: str, directory: Path, workers: int) -> AsyncIterator[tuple
     """The server, with its FHIR base URL and the port of its listener."""
     port, mllp = free_port(), free_port()
     with (directory / "server.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
             [sys.executable, "-m", "fhir_server.cli", "serve", "--port", str(port),
              "--mllp-port", str(mllp), "--workers", str(workers), "--database-url", url],
             stdout=log, stderr=log,
@@ -202,7 +202,7 @@ async def server(url: str, directory: Path, workers: int) -> AsyncIterator[tuple
         yield f"http://127.0.0.1:{port}/fhir", mllp
     finally:
         process.terminate()
-        process.wait()
+        process.wait()  # noqa: ASYNC221
 
 
 def waiting(url: str) -> int:

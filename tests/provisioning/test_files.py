@@ -105,6 +105,7 @@ def test_profiles_are_told_by_the_type_they_are_on() -> None:
     base = "https://fhir-server.example/r4/StructureDefinition/"
     assert found == {
         "AuditEvent": (f"{base}dicom-upload",),
+        "Communication": (f"{base}hl7v2-message",),
         "ServiceRequest": tuple(f"{base}{name}" for name in orders),
     }
 
