@@ -229,6 +229,8 @@ class Bridge:
         ids = [each.id for each in others]
         async with self._engine.store.transaction() as connection:
             taken = await self._taking.quarantine(connection, tenant, study.uid, ids)
+            # Whoever deletes one of them has to be asked which.
+            await archive.name_under(connection, tenant, self._orthanc.name, study.uid, ids)
             await self._settle(connection, tenant, row, study, taken)
 
     async def _lose(self, tenant: str, row: KnownStudy) -> None:

@@ -283,6 +283,21 @@ async def under(connection: Connection, tenant: str, study_uid: str) -> list[Kno
     return [KnownStudy(*row) for row in await cursor.fetchall()]
 
 
+async def name_under(
+    connection: Connection, tenant: str, archive: str, study_uid: str, ids: Collection[str]
+) -> None:
+    """Note that studies are under one UID, before they are looked at themselves."""
+    schema = schema_name(tenant)
+    await connection.execute(
+        f"insert into {schema}.archive_study as s "
+        "(archive, id, study_uid, state, due, stamp, accessions, candidates) "
+        "select %s, id, %s, 'conflict', null, '', '{}', '{}' from unnest(%s::text[]) as id "
+        "on conflict (archive, id) do update set study_uid = excluded.study_uid, "
+        "state = case when s.state in ('new', 'gone') then 'conflict' else s.state end",
+        (archive, study_uid, sorted(ids)),
+    )
+
+
 async def mark_under(connection: Connection, tenant: str, study_uid: str, now: datetime) -> None:
     """Have the studies under one UID looked at."""
     schema = schema_name(tenant)

@@ -10,7 +10,10 @@ import pytest
 
 from fhir_server.dicom.local import LocalOrthanc, NotInstalled, program
 from fhir_server.dicom.orthanc import Orthanc
-from tests.conftest import free_port
+from fhir_server.storage.migrate import migrate
+from tests.conftest import free_port, fresh_database
+from tests.dicom.hospital import Hospital, served
+from tests.worklist.conftest import TITLE
 
 STABLE_SECONDS = 1
 
@@ -26,13 +29,39 @@ OPEN = {
 StartOrthanc = Callable[..., LocalOrthanc]
 
 
-@pytest.fixture(scope="module")
-def start_orthanc() -> Iterator[StartOrthanc]:
-    """Starts an Orthanc with an empty archive, to which settings of Orthanc may be given."""
+@pytest.fixture(scope="session")
+async def hospital(
+    postgres: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Hospital]:
+    """A server with a worklist, an Orthanc and a folder, for all tests that let them live."""
+    skip_without_orthanc()
+    with tempfile.TemporaryDirectory(prefix="orthanc-test-") as folder:
+        orthanc = LocalOrthanc(Path(folder), free_port(), free_port(), more=OPEN)
+        orthanc.start()
+        port = free_port()
+        try:
+            with fresh_database(postgres, "tests_dicom_hospital") as database:
+                migrate(database)
+                more = {"worklist_port": port, "worklist_title": TITLE}
+                async with served(database, orthanc, **more) as client:
+                    images = tmp_path_factory.mktemp("images")
+                    yield Hospital(client, orthanc, images, port)
+        finally:
+            kill(orthanc)
+
+
+def skip_without_orthanc() -> None:
+    """Skip a test on a machine that has none, and say so."""
     try:
         program()
     except NotInstalled as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def start_orthanc() -> Iterator[StartOrthanc]:
+    """Starts an Orthanc with an empty archive, to which settings of Orthanc may be given."""
+    skip_without_orthanc()
     with ExitStack() as stack:
 
         def start(hint_url: str = "", hint_secret: str = "", **more: Any) -> LocalOrthanc:

@@ -59,8 +59,11 @@ async def served(
 class Hospital:
     """A client, an Orthanc, and a folder for images."""
 
-    def __init__(self, client: httpx.AsyncClient, orthanc: LocalOrthanc, folder: Path) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, orthanc: LocalOrthanc, folder: Path, port: int = 0
+    ) -> None:
         self.client = client
+        self.worklist_port = port
         self.orthanc = orthanc
         self._folder = folder
         self._sent = 0

@@ -1,15 +1,14 @@
 """From a device's images to a linked ImagingStudy and a completed order, with a real Orthanc."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fhir_server.dicom.local import LocalOrthanc
 from fhir_server.workflow.canonicals import IDENTIFIER_TYPE
 from fhir_server.workflow.study_uids import study_uid
-from tests.dicom.hospital import Hospital, based_on, decision, served, tag
+from tests.dicom.hospital import Hospital, based_on, decision, tag
 from tests.dicom.images import CT_IMAGE, Scan, issued_by, requested, series, storescu, write
 from tests.workflow.ordering import accession
 
@@ -29,15 +28,6 @@ def scene(prepare: Scene) -> Scene:
 async def sent(hospital: Hospital) -> dict[str, Any]:
     """What each scene gives; they wait together for the archive to find them quiet."""
     return {name: await prepare(hospital) for name, prepare in _scenes.items()}
-
-
-@pytest.fixture(scope="module")
-async def hospital(
-    database: str, orthanc: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Hospital]:
-    """A server, an Orthanc and a folder of the module's own."""
-    async with served(database, orthanc) as client:
-        yield Hospital(client, orthanc, tmp_path_factory.mktemp("images"))
 
 
 @scene

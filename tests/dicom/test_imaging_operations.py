@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from fhir_server.dicom.local import LocalOrthanc
 from fhir_server.dicom.orthanc import Orthanc
 from tests.answers import refusal_of, resource_of
-from tests.dicom.hospital import WITHIN, Hospital, based_on, decision, served, tag
+from tests.dicom.hospital import WITHIN, Hospital, based_on, decision, tag
 from tests.dicom.images import Scan
 from tests.operations.calling import answered
 from tests.workflow.ordering import Resource, accession, order
@@ -19,13 +18,12 @@ from tests.workflow.stepping import call, practitioner
 REASON = "The technician typed the number wrongly"
 
 
-@pytest.fixture(scope="module")
-async def hospital(
-    database: str, orthanc: LocalOrthanc, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Hospital]:
-    """A server, an Orthanc and a folder of the module's own."""
-    async with served(database, orthanc) as client:
-        yield Hospital(client, orthanc, tmp_path_factory.mktemp("images"))
+@pytest.fixture
+async def archive(hospital: Hospital) -> AsyncIterator[Orthanc]:
+    """A client of the Orthanc."""
+    found = Orthanc(hospital.orthanc.settings)
+    yield found
+    await found.close()
 
 
 async def done(hospital: Hospital, study: str, operation: str, **given: Any) -> Resource:

@@ -5,44 +5,39 @@ from pathlib import Path
 
 import pytest
 
-from fhir_server.dicom.local import LocalOrthanc
-from tests.conftest import free_port
-from tests.dicom.hospital import Hospital, based_on, decision, served
+from tests.dicom.hospital import Hospital, based_on, decision
 from tests.dicom.images import Scan, series, storescu, write
 from tests.workflow.ordering import accession
 from tests.workflow.stepping import SOON, step
 from tests.worklist.calling import findscu
-from tests.worklist.conftest import TITLE, House
+from tests.worklist.conftest import House
 
 
 @pytest.mark.parametrize("by_uid", [True, False], ids=["study UID", "accession number"])
 async def test_dcm_7_what_the_worklist_tells_a_device_brings_its_images_home(
-    database: str, orthanc: LocalOrthanc, tmp_path: Path, by_uid: bool
+    hospital: Hospital, tmp_path: Path, by_uid: bool
 ) -> None:
-    port = free_port()
-    async with served(database, orthanc, worklist_port=port, worklist_title=TITLE) as client:
-        hospital = Hospital(client, orthanc, tmp_path)
-        order = await hospital.order(await hospital.patient(f"W{by_uid}"))
-        reference = f"ServiceRequest/{order['id']}"
-        await step(client, reference, "schedule", time=SOON)
-        house = House(client, port, None)  # type: ignore[arg-type]
-        keys = (
-            f"AccessionNumber={accession(order)}",
-            "IssuerOfPatientID=",
-            "IssuerOfAccessionNumberSequence[0].UniversalEntityID=",
-        )
-        (entry,) = await findscu(house, *keys)
-        scan = Scan(entry.AccessionNumber, entry.PatientID, entry.IssuerOfPatientID)
-        if by_uid:
-            scan = Scan("", scan.patient, scan.issuer, str(entry.StudyInstanceUID))
-        else:
-            issuer = entry.IssuerOfAccessionNumberSequence
-            scan = scan.with_(IssuerOfAccessionNumberSequence=issuer)
-        files = write(tmp_path / "scan", series(scan, 3))
-        await asyncio.to_thread(storescu, orthanc.dicom_port, files)
-        study = await hospital.study(scan, based_on)
-        assert based_on(study) == [reference]
-        assert decision(study, "rule") == ("study-uid" if by_uid else "accession")
-        assert study["numberOfInstances"] == 3
-        assert await hospital.state(order["id"]) == "completed"
-        assert await findscu(house, *keys) == []
+    order = await hospital.order(await hospital.patient(f"W{by_uid}"))
+    reference = f"ServiceRequest/{order['id']}"
+    await step(hospital.client, reference, "schedule", time=SOON)
+    house = House(hospital.client, hospital.worklist_port, None)  # type: ignore[arg-type]
+    keys = (
+        f"AccessionNumber={accession(order)}",
+        "IssuerOfPatientID=",
+        "IssuerOfAccessionNumberSequence[0].UniversalEntityID=",
+    )
+    (entry,) = await findscu(house, *keys)
+    scan = Scan(entry.AccessionNumber, entry.PatientID, entry.IssuerOfPatientID)
+    if by_uid:
+        scan = Scan("", scan.patient, scan.issuer, str(entry.StudyInstanceUID))
+    else:
+        issuer = entry.IssuerOfAccessionNumberSequence
+        scan = scan.with_(IssuerOfAccessionNumberSequence=issuer)
+    files = write(tmp_path / "scan", series(scan, 3))
+    await asyncio.to_thread(storescu, hospital.orthanc.dicom_port, files)
+    study = await hospital.study(scan, based_on)
+    assert based_on(study) == [reference]
+    assert decision(study, "rule") == ("study-uid" if by_uid else "accession")
+    assert study["numberOfInstances"] == 3
+    assert await hospital.state(order["id"]) == "completed"
+    assert await findscu(house, *keys) == []

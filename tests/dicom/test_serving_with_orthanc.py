@@ -7,20 +7,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fhir_server.dicom.local import LocalOrthanc, NotInstalled, program
+from fhir_server.dicom.local import LocalOrthanc
 from fhir_server.workers import port_is_free
 from tests.conftest import FHIR_JSON, free_port, running_server
-from tests.dicom.conftest import OPEN
+from tests.dicom.conftest import OPEN, skip_without_orthanc
 from tests.dicom.hospital import Hospital, based_on
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the server runs, with an Orthanc that takes from anybody and is soon quiet."""
-    try:
-        program()
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    skip_without_orthanc()
     own = tmp_path / "data" / "orthanc" / "settings.json"
     own.parent.mkdir(parents=True)
     own.write_text(json.dumps(OPEN))

@@ -138,3 +138,16 @@ async def test_what_failed_is_looked_at_as_soon_as_the_archive_is_back(
     assert first is not None
     assert first.attempts == 1
     assert await take(connection) is None
+
+
+async def test_studies_under_one_uid_are_known_as_such_at_once(connection: Connection) -> None:
+    await archive.mark(connection, TENANT, NAME, ["a", "b"], NOW)
+    found = await take(connection)
+    assert found is not None
+    await archive.settle(connection, TENANT, NAME, found, outcome(LINKED))
+    await archive.name_under(connection, TENANT, NAME, "1.2.3", ["a", "b", "c"])
+    under = await archive.under(connection, TENANT, "1.2.3")
+    assert [(each.id, each.state) for each in under] == [
+        ("a", LINKED), ("b", "conflict"), ("c", "conflict"),
+    ]  # fmt: skip
+    assert await take(connection) is not None
