@@ -85,15 +85,18 @@ def _boolean(scope: Scope, text: str) -> bool | None:
 
 
 def _time(kind: str) -> Convert:
-    return lambda scope, text: _already(text) or fhir_time(text, scope.run.zone, kind)
+    def convert(scope: Scope, text: str) -> str | None:
+        if not _FHIR.fullmatch(text):
+            return fhir_time(text, scope.run.zone, kind)
+        # What a function of the rules has given is as FHIR has it already.
+        if kind == "dateTime" or (kind == "instant" and "T" in text):
+            return text
+        return fhir_time(text[:10].replace("-", ""), scope.run.zone, kind)
+
+    return convert
 
 
 _FHIR = re.compile(r"\d{4}-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?")
-
-
-def _already(text: str) -> str | None:
-    """A time that a function of the rules has given as FHIR has it."""
-    return text if "-" in text[4:5] and _FHIR.fullmatch(text) else None
 
 
 CONVERTERS: Mapping[str, Convert] = MappingProxyType(
