@@ -186,23 +186,29 @@ async def _listening(port: int, within: float = 60) -> None:
     raise TimeoutError(f"nobody listens on port {port}")
 
 
-@asynccontextmanager
-async def server(url: str, directory: Path, workers: int) -> AsyncIterator[tuple[str, int]]:
-    """The server, with its FHIR base URL and the port of its listener."""
-    port, mllp = free_port(), free_port()
+def _started(
+    url: str, directory: Path, workers: int, port: int, mllp: int
+) -> subprocess.Popen[bytes]:
     with (directory / "server.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
+        return subprocess.Popen(
             [sys.executable, "-m", "fhir_server.cli", "serve", "--port", str(port),
              "--mllp-port", str(mllp), "--workers", str(workers), "--database-url", url],
             stdout=log, stderr=log,
         )  # fmt: skip
+
+
+@asynccontextmanager
+async def server(url: str, directory: Path, workers: int) -> AsyncIterator[tuple[str, int]]:
+    """The server, with its FHIR base URL and the port of its listener."""
+    port, mllp = free_port(), free_port()
+    process = _started(url, directory, workers, port, mllp)
     try:
         await _listening(mllp)
         await asyncio.sleep(3)
         yield f"http://127.0.0.1:{port}/fhir", mllp
     finally:
         process.terminate()
-        process.wait()  # noqa: ASYNC221
+        process.wait()
 
 
 def waiting(url: str) -> int:
@@ -248,7 +254,7 @@ async def posted(base: str, make: Make, connections: int, seconds: float) -> flo
         return done / (time.perf_counter() - begun)
 
 
-async def measure(seconds: float, workers: int) -> None:
+def measure(seconds: float, workers: int) -> None:
     """Print every rate with its ratio."""
     with tempfile.TemporaryDirectory(prefix="mllp-bench-") as found:
         directory = Path(found)
@@ -256,7 +262,7 @@ async def measure(seconds: float, workers: int) -> None:
         embedded = EmbeddedPostgres(directory / "data")
         url = embedded.start()
         try:
-            await _measure(url, directory, seconds, workers)
+            uvloop.run(_measure(url, directory, seconds, workers))
         finally:
             embedded.stop()
 
@@ -294,7 +300,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    uvloop.run(measure(arguments.seconds, arguments.workers))
+    measure(arguments.seconds, arguments.workers)
 
 
 if __name__ == "__main__":
