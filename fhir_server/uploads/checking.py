@@ -19,6 +19,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.utils import get_expected_length
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from fhir_server.dicom.uids import is_uid
@@ -143,8 +144,8 @@ def _uid(found: Dataset, keyword: str) -> str:
 
 def _check_elements(found: Dataset, size: int | None) -> None:
     """Decode every element; those that stay on disk must be there."""
-    for tag in list(found.keys()):
-        item: object = found.get_item(tag)
+    # Not by get_item(), which reads what was left on disk.
+    for tag, item in list(found.items()):
         try:
             if isinstance(item, RawDataElement):
                 if size is not None and _end(item) > size:
@@ -173,7 +174,7 @@ def _decode(value: object) -> None:
 def _check_pixels(found: FileDataset, content: BinaryIO, *, deflated: bool) -> None:
     if _PIXEL_DATA not in found:
         return
-    item: object = found.get_item(_PIXEL_DATA)
+    item = dict(found.items())[BaseTag(_PIXEL_DATA)]
     length = item.length if isinstance(item, RawDataElement) else len(found.PixelData or b"")
     try:
         if not found.file_meta.TransferSyntaxUID.is_encapsulated:
