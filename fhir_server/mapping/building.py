@@ -27,7 +27,7 @@ from fhir_server.mapping.producing import Make, coded_by, constant, primitive, t
 from fhir_server.mapping.referring import Link, Step, find_step, refer, reference_to
 from fhir_server.mapping.rules import Json, MappingError, Rule, Table, texts
 from fhir_server.mapping.scope import Scope
-from fhir_server.mapping.slots import Slot, capital, element_of
+from fhir_server.mapping.slots import Slot, capital, element_of, required_of
 from fhir_server.mapping.values import Segment, Value
 from fhir_server.spec import definitions
 from fhir_server.spec.model import ElementDefinition, TypeDefinition
@@ -212,6 +212,7 @@ class Builder:
         type_ = self._type(slot.content or slot.type)
         steps = list(self.mapping(rule.get("as"), type_)) if rule.get("as") else []
         steps += [self._rule(each, type_) for each in rule.rules]
+        required = required_of(type_)
         constants = bool(rule.get("from") or rule.get("each") or rule.get("every"))
 
         def composed(scope: Scope, item: Any) -> Json | None:
@@ -221,7 +222,13 @@ class Builder:
                 inner = scope if item is None else scope.at(item)
             target: Json = {}
             read = _carry_out(steps, inner, target)
-            return target if target and (read or (constants and not rule.get("as"))) else None
+            if not target or not (read or (constants and not rule.get("as"))):
+                return None
+            if not all(any(name in target for name in names) for names in required):
+                told = f"it lacks what {type_.name} has to have, so it is left out"
+                scope.run.tell("warning", "101", told, item or scope.value, rule.label)
+                return None
+            return target
 
         make: Make = composed
         name = rule.get("as")

@@ -1,10 +1,13 @@
 """The segments of a message, as rules read them."""
 
+import re
 from collections import Counter
 
 from fhir_server.hl7v2 import Message
 from fhir_server.hl7v2.escapes import unescape
 from fhir_server.mapping.values import Delimiters, Segment
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def segments_of(message: Message) -> list[Segment]:
@@ -14,7 +17,10 @@ def segments_of(message: Message) -> list[Segment]:
     mark = given.escape
 
     def plain(text: str) -> str:
-        return unescape(text, given, codec) if mark and mark in text else text
+        if mark and mark in text:
+            text = unescape(text, given, codec)
+        # R4 datatypes.html#string: no control characters but those of lines and tabs.
+        return text if text.isprintable() else _CONTROL.sub("", text)
 
     delimiters = Delimiters(given.component, given.repetition, given.subcomponent, plain)
     numbers: Counter[str] = Counter()

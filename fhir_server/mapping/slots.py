@@ -38,3 +38,15 @@ def element_of(type_: TypeDefinition, name: str) -> tuple[ElementDefinition, str
 
 def capital(name: str) -> str:
     return name[:1].upper() + name[1:]
+
+
+def required_of(type_: TypeDefinition) -> list[tuple[str, ...]]:
+    """The elements that a type has to have, each with its names if it is a choice.
+
+    The URL of an extension is added to what rules make of its value.
+    """
+    return [
+        tuple(each.name + capital(ref.code) for ref in each.types) if each.choice else (name,)
+        for name, each in type_.elements.items()
+        if each.min and not (type_.name == "Extension" and name == "url")
+    ]
