@@ -1,6 +1,6 @@
 """HL7 v2 messages made of FHIR resources, by rules that are data (`mappings/outgoing/`)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -241,8 +241,3 @@ def _header(header: Header, message: _Message) -> dict[int, Field]:
         12: header.version,
         18: _CHARSET if header.version >= "2.3" else "",
     }
-
-
-def lines(message: Message) -> Iterator[str]:
-    """The segments as text, for people."""
-    return (each.text for each in message.segments)
