@@ -40,6 +40,7 @@ _PIECE = 1024 * 1024
 _LONGEST_ACCESSION = 16
 # Of the element that tells how long the group 0002 is.
 _META_LENGTH = 12
+_BEGINNING = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,10 @@ def _check_prefix(content: BinaryIO) -> None:
 
 def _check_inflated(path: Path) -> None:
     """Raises `Unusable` for a deflated file that would fill the memory."""
+    with path.open("rb") as content:
+        # Most are not, and the transfer syntax stands among the first elements.
+        if DeflatedExplicitVRLittleEndian.encode() not in content.read(_BEGINNING):
+            return
     meta = read_file_meta_info(path)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return
