@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import NoReturn
 
@@ -47,11 +48,7 @@ def serve(settings: Settings) -> int:
             if not _migrated(database_url):
                 return 1
             _hand_over(settings, database_url)
-            # What is imported at the first request must not be half imported by that thread while
-            # workers are forked: they would wait for the rest for ever.
-            _is_ready(_root(settings))
             imported()
-            threading.Thread(target=_welcome, args=(settings,), daemon=True).start()
             _run_workers(settings)
     except (DirectoryInUse, NotInstalled, DoesNotRun) as error:
         return _refuse(str(error))
@@ -210,6 +207,7 @@ def _run_workers(settings: Settings) -> None:
         log_enabled=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_WITHIN_SECONDS,
+        when_spawned=threading.Thread(target=_welcome, args=(settings,), daemon=True).start,
     ).serve()
 
 
@@ -250,10 +248,16 @@ def _root(settings: Settings) -> str:
 
 
 def _is_ready(root: str) -> bool:
+    # No client that prepares TLS: a worker forked at that moment to take another's place would
+    # wait for ever for a lock of OpenSSL's that nobody in it holds.
+    connection = HTTPConnection(root.removeprefix("http://"), timeout=2)
     try:
-        return httpx.get(f"{root}/health/ready", timeout=2).status_code == 200
-    except httpx.HTTPError:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _absolute(path: Path) -> str:

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from granian import _signals
@@ -28,7 +29,19 @@ class Workers(MPServer):
 
     Granian ends the whole server when a worker dies twice within seconds, as it would when the
     system is out of memory. Only workers that die again and again at their start end this one.
+
+    when_spawned: called once, after the first workers were forked. No thread may run before that
+        which holds locks: a fork copies them as they are, and nobody in the copy gives them back.
     """
+
+    def __init__(self, *args: Any, when_spawned: Callable[[], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._when_spawned = when_spawned
+
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        spawned, self._when_spawned = self._when_spawned, _nothing
+        spawned()
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         young_deaths = 0
@@ -56,6 +69,10 @@ class Workers(MPServer):
         if multiprocessing.parent_process() is not None:
             os._exit(0)
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+def _nothing() -> None:
+    return
 
 
 def stop_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
