@@ -104,7 +104,7 @@ class Applying:
                 if is_order or (self._creates(change) and change.method != "POST"):
                     found.add(task_identity(change.id))
             elif change.type in result_writes.RESULTS and change.new is not None:
-                for order in result_writes.orders_of(change.new, self.bases):
+                for order in self._orders_of(change):
                     found |= {order, task_identity(order[1])}
         return found - {change.identity for change in self.changes}
 
@@ -189,8 +189,8 @@ class Applying:
             self._create(change)
         elif change.type == "Task":
             self._check_task(change, before, around)
-        elif change.type in result_writes.RESULTS:
-            self._check_result(change)
+        elif change.type in result_writes.RESULTS and change.new is not None:
+            self._check_result(change, before)
         elif order_types(before) and change.new is None:
             await self._delete(change, before)
         elif order_types(before):
@@ -231,8 +231,17 @@ class Applying:
             raise changing.task_needed(order)
         changing.check_task(before, change.new)
 
-    def _check_result(self, change: Change) -> None:
+    def _orders_of(self, change: Change) -> list[Identity]:
+        """The orders that a result is based on, after the change or before."""
+        versions = (change.new or {}, self.before[change.identity] or {})
+        found = (each for of in versions for each in result_writes.orders_of(of, self.bases))
+        return list(dict.fromkeys(found))
+
+    def _check_result(self, change: Change, before: Resource) -> None:
         assert change.new is not None
+        of_order = [each for each in self._orders_of(change) if order_types(self._order(each))]
+        if before and of_order:
+            result_writes.check_issued(before, change.new)
         for identity in result_writes.orders_of(change.new, self.bases):
             given = self._given(identity)
             if given is None and identity not in self.held:
@@ -245,6 +254,12 @@ class Applying:
                 state = state_of(task) if task else self._initial(self._table(order)).code
                 order = order | {"id": identity[1]}
                 result_writes.check_result(change.new, order, state, self.bases)
+
+    def _order(self, identity: Identity) -> Resource:
+        """An order as it will be; empty when there is none."""
+        given = self._given(identity)
+        found = content(self.held.get(identity)) if given is None else given.new
+        return found or {}
 
     def _task(self, order_id: str) -> Resource | None:
         """The Task of an order as it is now."""

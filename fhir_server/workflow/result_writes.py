@@ -5,6 +5,7 @@ from typing import Any
 
 from fhir_server.outcome import Conflict, Issue
 from fhir_server.workflow.canonicals import WORKFLOW_ERROR
+from fhir_server.workflow.changing import differs
 from fhir_server.workflow.orders import Identity, own
 from fhir_server.workflow.refusals import invalid, no_transition
 
@@ -18,6 +19,8 @@ RESULTS: Mapping[str, str] = {
 _TOO_EARLY = frozenset({"pending-verification", "ordered", "scheduled"})
 _NEVER = frozenset({"cancelled", "rejected"})
 _FINAL = frozenset({"final", "amended", "corrected", "appended"})
+# What a plain write may make of an Observation that was issued.
+_CORRECTED = frozenset({"amended", "corrected", "entered-in-error", "cancelled"})
 
 
 def orders_of(resource: Mapping[str, Any], bases: Collection[str]) -> list[Identity]:
@@ -49,6 +52,23 @@ def check_result(
     if type_ == "DiagnosticReport" and result.get("status") in _FINAL and state != "reported":
         hint = f"the final report is made by {reference}/$report"
         raise no_transition(reference, state, f"a {type_} that is {result['status']}", hint)
+
+
+def check_issued(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raises `Conflict` when a result of an order that was issued is to say something else.
+
+    A report is amended by an operation, which tells who did it and why; an Observation may be
+    corrected by a plain write that says so in its status.
+    """
+    type_, status = before["resourceType"], before.get("status", "")
+    if type_ == "ImagingStudy" or status not in _FINAL or not differs(before, after):
+        return
+    reference = f"{type_}/{before['id']}"
+    if type_ == "DiagnosticReport":
+        raise no_transition(reference, status, "a change", f"it is made by {reference}/$amend")
+    if after.get("status") not in _CORRECTED:
+        expected = ", ".join(sorted(_CORRECTED))
+        raise no_transition(reference, status, "a change", f"the status of a new one: {expected}")
 
 
 def no_such_order(type_: str, order: Identity) -> Conflict:

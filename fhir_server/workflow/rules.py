@@ -22,7 +22,7 @@ from fhir_server.workflow.states import Workflow
 class OrderRules:
     """The rules of one process."""
 
-    types = frozenset({"ServiceRequest", "Task"})
+    types = frozenset({"ServiceRequest", "Task", "DiagnosticReport"})
 
     def __init__(self, settings: OrderSettings, workflow: Workflow) -> None:
         self._settings = settings

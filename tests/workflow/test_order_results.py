@@ -343,3 +343,50 @@ async def test_observation_of_another_patient_is_refused(client: httpx.AsyncClie
     target = await performed(client, "laboratory")
     told = await invalid(client, target, "report", **texts(observation=given))
     assert told.startswith(f"observation 718-7 is of {other}")
+
+
+async def put(client: httpx.AsyncClient, resource: dict[str, Any]) -> httpx.Response:
+    return await client.put(f"{resource['resourceType']}/{resource['id']}", json=resource)
+
+
+async def test_ord_6_a_plain_write_changes_no_report_that_was_issued(
+    client: httpx.AsyncClient,
+) -> None:
+    done = await step(client, await performed(client), "report", **texts())
+    report = done["report"]
+    without = {name: value for name, value in report.items() if name != "basedOn"}
+    for changed in (
+        report | {"conclusion": "Something else entirely"},
+        report | {"conclusion": "Something else entirely", "status": "corrected"},
+        without,
+    ):
+        answer = await put(client, changed)
+        assert codes(resource_of(answer, 409)) == ["INVALID_STATUS_TRANSITION"]
+        assert f"DiagnosticReport/{report['id']}/$amend" in refusal_of(answer, 409)
+    patch = [{"op": "replace", "path": "/conclusion", "value": "Something else entirely"}]
+    headers = {"Content-Type": "application/json-patch+json"}
+    answer = await client.patch(f"DiagnosticReport/{report['id']}", json=patch, headers=headers)
+    assert answer.status_code == 409
+    tagged = report | {"meta": {"tag": [{"system": "urn:seen", "code": "yes"}]}}
+    assert (await put(client, tagged)).status_code == 200
+
+
+async def test_observation_that_was_issued_is_corrected_by_saying_so(
+    client: httpx.AsyncClient,
+) -> None:
+    target = await performed(client, "laboratory")
+    done = await step(client, target, "report", **texts(observation=observation(HB, 13)))
+    (found,) = done["observation"]
+    changed = found | {"valueQuantity": found["valueQuantity"] | {"value": 10}}
+    assert "amended, cancelled, corrected" in refusal_of(await put(client, changed), 409)
+    assert (await put(client, changed | {"status": "corrected"})).status_code == 200
+
+
+async def test_reports_and_observations_of_no_order_are_changed_as_anything_is(
+    client: httpx.AsyncClient,
+) -> None:
+    for type_ in ("DiagnosticReport", "Observation"):
+        plain = {"resourceType": type_, "id": "plain", "status": "final", "code": {"text": "x"}}
+        assert (await put(client, plain)).status_code == 201
+        assert (await put(client, plain | {"code": {"text": "y"}})).status_code == 200
+        assert (await client.delete(f"{type_}/plain")).status_code == 204
