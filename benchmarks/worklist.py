@@ -2,7 +2,8 @@
 
 `python -m benchmarks.worklist --base-url URL --port PORT --title AE`: makes 1,000 scheduled orders
 in a server with a worklist, asks for all of them some times, and in turns asks a bare pynetdicom
-server that has the same datasets ready. The exit status is 1 when our time is more than twice the other.
+server that has the same datasets ready. The exit status is 1 when our time is more than twice the
+other.
 """
 
 import argparse

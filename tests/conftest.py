@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.conninfo import make_conninfo
 
 from fhir_server.app import build
@@ -21,6 +22,10 @@ from fhir_server.storage.embedded import EmbeddedPostgres
 from fhir_server.storage.migrate import migrate
 
 pytest_plugins = ["tests.no_skips"]
+
+# Time is never asserted: a machine under load draws its examples slowly.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 FHIR_JSON = {"Content-Type": "application/fhir+json"}
 
