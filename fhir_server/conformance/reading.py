@@ -201,7 +201,7 @@ def _check_names(made: Script, variables: int) -> None:
 
 
 def _section(resource: Json, name: str) -> tuple[Action, ...]:
-    actions = resource.get(name, {}).get("action", ())
+    actions = resource.get(name, {}).get("action") or ()
     return tuple(
         _action(each, f"TestScript.{name}.action[{number}]") for number, each in enumerate(actions)
     )
