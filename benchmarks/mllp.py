@@ -48,10 +48,12 @@ def orm(sender: int, *, enhanced: bool) -> bytes:
         f"{line}\r"
         for line in (
             f"MSH|^~\\&|HIS{sender}|BENCH|FHIR|BENCH|20260101120000||ORM^O01^ORM_O01|{_id(number)}|P|2.5.1|||{modes}",
-            f"PID|1||{_id(number)}^^^BENCH^MR||Doe^John^{number}||19800101|M|||1 Main St^^Springfield^IL^62701||5551234",  # noqa: E501
+            f"PID|1||{_id(number)}^^^BENCH^MR||Doe^John^{number}||19800101|M|||"
+            "1 Main St^^Springfield^IL^62701||5551234",
             f"PV1|1|O|||||1234^Smith^Jane^^^^^^NPI||||||||||||V{_id(number)}^^^BENCH^VN",
             f"ORC|NW|P{_id(number)}^HIS|||||||20260101120000|||1234^Smith^Jane^^^^^^NPI",
-            f"OBR|1|P{_id(number)}^HIS||CBC^Complete blood count^{CATALOGUE}|||||||||||||||||||||LAB|||1^^^20260102100000^^R||||^Persistent fever for three weeks",  # noqa: E501
+            f"OBR|1|P{_id(number)}^HIS||CBC^Complete blood count^{CATALOGUE}"
+            "|||||||||||||||||||||LAB|||1^^^20260102100000^^R||||^Persistent fever for three weeks",
         )
     ).encode()
 
@@ -64,10 +66,12 @@ def oru(sender: int, *, enhanced: bool) -> bytes:
         f"MSH|^~\\&|LAB{sender}|BENCH|FHIR|BENCH|20260101120000||ORU^R01^ORU_R01|{_id(number)}|P|2.5.1|||{modes}",
         f"PID|1||{_id(number)}^^^BENCH^MR||Doe^John^{number}||19800101|M",
         f"ORC|RE||F{_id(number)}^LAB",
-        f"OBR|1||F{_id(number)}^LAB|58410-2^CBC panel^LN|||20260101100000|||||||||||||||20260101113000||LAB|F",  # noqa: E501
+        f"OBR|1||F{_id(number)}^LAB|58410-2^CBC panel^LN|||20260101100000|||||||||||||||"
+        "20260101113000||LAB|F",
     ]
     lines += [
-        f"OBX|{at}|NM|{700 + at}-{at % 10}^Analyte {at}^LN||{at}.5|mg/dL|1-{at + 9}|N|||F|||20260101100000"  # noqa: E501
+        f"OBX|{at}|NM|{700 + at}-{at % 10}^Analyte {at}^LN||{at}.5|mg/dL|1-{at + 9}|N|||F|||"
+        "20260101100000"
         for at in range(1, 31)
     ]
     return "".join(f"{line}\r" for line in lines).encode()

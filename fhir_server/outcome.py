@@ -106,3 +106,9 @@ class Unavailable(Refusal):
     """
 
     status = 503
+
+
+def failure(request_id: str) -> Refusal:
+    """The refusal when the server itself failed: of what it handled it says nothing."""
+    text = f"The server failed; its log tells why under the request id {request_id}"
+    return Refusal(Issue("exception", text, severity="fatal"), status=500)

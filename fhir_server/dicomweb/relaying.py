@@ -11,6 +11,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fhir_server.dicom.orthanc import ArchiveAway
+from fhir_server.http.parts import PartHeaders
 
 _PASSED = frozenset({b"content-type", b"content-length"})
 
@@ -30,15 +31,11 @@ class Relay:
         self._boundary = secrets.token_hex(16).encode()
         self.content_type = f'multipart/related; type="{kind}"; boundary={self._boundary.decode()}'
         self._output: list[bytes] = []
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._name, self._value = b"", b""
+        self._headers = PartHeaders()
         self._parser = MultipartParser(
             boundary,
             {
-                "on_part_begin": self._headers.clear,
-                "on_header_field": self._header_field,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
+                **self._headers.callbacks,
                 "on_headers_finished": self._begin,
                 "on_part_data": self._data,
                 "on_part_end": self._end_part,
@@ -58,19 +55,9 @@ class Relay:
             raise ArchiveAway("its answer is not multipart") from None
         yield b"--" + self._boundary + b"--\r\n"
 
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_end(self) -> None:
-        if self._name.lower() in _PASSED:
-            self._headers.append((self._name, self._value))
-        self._name, self._value = b"", b""
-
     def _begin(self) -> None:
-        lines = [b"--" + self._boundary, *(name + b": " + text for name, text in self._headers)]
+        passed = (each for each in self._headers.found if each[0].lower() in _PASSED)
+        lines = [b"--" + self._boundary, *(name + b": " + text for name, text in passed)]
         self._output.append(b"\r\n".join([*lines, b"", b""]))
 
     def _data(self, data: bytes, start: int, end: int) -> None:

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from fhir_server.context import Context
 from fhir_server.fhir_json import encode
 from fhir_server.http.negotiation import CONTENT_TYPE
-from fhir_server.outcome import Issue, Refusal, operation_outcome
+from fhir_server.outcome import Refusal, failure, operation_outcome
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,6 @@ def answering(
         except Exception:
             request_id = f"{getrandbits(64):016x}"
             log.exception("request %s failed", request_id)
-            text = f"The server failed; its log tells why under the request id {request_id}"
-            return refused(Refusal(Issue("exception", text, severity="fatal"), status=500))
+            return refused(failure(request_id))
 
     return answer

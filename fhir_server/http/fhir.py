@@ -29,7 +29,7 @@ from fhir_server.interactions.entries import http_date
 from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.script_run import HEADER
-from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
+from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable, failure
 from fhir_server.patch import parse_patch
 from fhir_server.xml import decode_xml
 
@@ -84,10 +84,7 @@ class FhirApplication:
         except Exception:
             # The traceback names code and types; values of a resource stay out of the log.
             log.exception("request %s failed", exchange.request_id)
-            text = (
-                f"The server failed; its log tells why under the request id {exchange.request_id}"
-            )
-            await exchange.refuse(Refusal(Issue("exception", text, severity="fatal"), status=500))
+            await exchange.refuse(failure(exchange.request_id))
         seconds = time.perf_counter() - started
         observe(exchange.name, exchange.status, seconds)
         if self._settings.access_log:

@@ -20,7 +20,7 @@ from fhir_server.interactions.entries import (
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.transaction import transaction
-from fhir_server.outcome import Invalid, Issue, Refusal
+from fhir_server.outcome import Invalid, Issue, Refusal, failure
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ async def _batch(
             except Exception:
                 # Other entries are stored already, so their answers must reach the client.
                 log.exception("entry %d of request %s failed", entry.index, ctx.request_id)
-                answers[entry.index] = refused(_failed(ctx))
+                answers[entry.index] = refused(failure(ctx.request_id))
 
     together = asyncio.Semaphore(TOGETHER)
     entries.sort(key=lambda entry: (METHODS.index(entry.method), entry.index))
@@ -78,11 +78,6 @@ async def _batch(
             for entry in group:
                 tasks.create_task(carry_out(entry))
     return answers
-
-
-def _failed(ctx: Context) -> Refusal:
-    text = f"The server failed; its log tells why under the request id {ctx.request_id}"
-    return Refusal(Issue("exception", text, severity="fatal"), status=500)
 
 
 async def _one(engine: Engine, ctx: Context, outer: Request, entry: Entry, own: set[str]) -> Result:

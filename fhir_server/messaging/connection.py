@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from typing import cast
 
 from fhir_server.hl7v2.framing import CutOff, Event, Frame, Framer, Junk, TooLarge, framed
 from fhir_server.messaging import answers
@@ -66,7 +67,7 @@ class Conversation:
         """Read no more; the frame that is under way is answered yet."""
         self._ending = True
         with suppress(RuntimeError):
-            self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+            cast(asyncio.Transport, self._writer.transport).pause_reading()
         self._reader.feed_eof()
 
     async def run(self) -> None:

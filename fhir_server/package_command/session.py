@@ -4,16 +4,15 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import httpx
 
 from fhir_server.load.sender import HEADERS, Denied, Sender, Uncertain, Unreachable
-from fhir_server.outcome import Invalid, Issue
+from fhir_server.outcome import Invalid
 from fhir_server.package_command.adding import Adding, Order
 from fhir_server.package_command.removing import remove
 from fhir_server.package_command.server import present
-from fhir_server.packages import Package, read
+from fhir_server.packages import Package, read_path
 
 _TIMEOUT = httpx.Timeout(connect=5, read=300, write=120, pool=None)
 _FAILED = 1
@@ -31,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _connected(arguments: argparse.Namespace) -> int:
     action = _ACTIONS[arguments.action]
-    packages = [_read(path) for path in arguments.files] if arguments.action == "add" else []
+    packages = [read_path(path) for path in arguments.files] if arguments.action == "add" else []
     headers = dict(HEADERS)
     if arguments.token:
         headers["Authorization"] = f"Bearer {arguments.token}"
@@ -39,17 +38,6 @@ async def _connected(arguments: argparse.Namespace) -> int:
         base_url = arguments.base_url.rstrip("/")
         await Sender(client, base_url).greet()
         return await action(arguments, client, base_url, packages)
-
-
-def _read(path: Path) -> Package:
-    try:
-        with path.open("rb") as file:
-            return read(file)
-    except OSError as error:
-        what = f"{path} cannot be read: {error.strerror or error}."
-        raise Invalid(Issue("exception", what)) from None
-    except Invalid as error:
-        raise Invalid(Issue("invalid", f"{path}: {error}")) from None
 
 
 async def _add(

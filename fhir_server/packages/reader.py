@@ -5,6 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from fhir_server.fhir_json import decode
@@ -63,6 +64,18 @@ def read(file: IO[bytes], limits: Limits | None = None) -> Package:
     if described is None:
         raise Invalid(Issue("required", f"There is no {_MANIFEST}: this is no FHIR package."))
     return Package(described, tuple(resources), tuple(examples))
+
+
+def read_path(path: Path) -> Package:
+    """Read the package of a file. Raises Invalid, naming the file, as `read` does."""
+    try:
+        with path.open("rb") as file:
+            return read(file)
+    except OSError as error:
+        what = f"{path} cannot be read: {error.strerror or error}."
+        raise Invalid(Issue("exception", what)) from None
+    except Invalid as error:
+        raise Invalid(Issue("invalid", f"{path}: {error}")) from None
 
 
 def _files(file: IO[bytes], limits: Limits) -> Iterator[tuple[str, bytes]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from fhir_server.http.parts import PartHeaders
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.uploads.spool import Spool, Writing
 
@@ -75,8 +76,7 @@ class _Parsing:
         self.fields: dict[str, str] = {}
         self._spool = spool
         self._part_type = part_type
-        self._headers: dict[bytes, bytes] = {}
-        self._name, self._value = b"", b""
+        self._headers = PartHeaders()
         self._writing: Writing | None = None
         self._field: str | None = None
         self._text = b""
@@ -84,10 +84,7 @@ class _Parsing:
         self._parser = MultipartParser(
             boundary,
             {
-                "on_part_begin": self._headers.clear,
-                "on_header_field": self._header_field,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
+                **self._headers.callbacks,
                 "on_headers_finished": self._begin,
                 "on_part_data": self._data,
                 "on_part_end": self._end_part,
@@ -113,19 +110,9 @@ class _Parsing:
             text = "The body ends before its closing boundary; nothing of it was kept"
             raise Invalid(Issue("incomplete", text))
 
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_end(self) -> None:
-        self._headers[self._name.lower()] = self._value
-        self._name, self._value = b"", b""
-
     def _begin(self) -> None:
-        type_, _ = parse_options_header(self._headers.get(b"content-type", b""))
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        type_, _ = parse_options_header(self._headers.get(b"content-type"))
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
         if self._part_type:
             if type_ and type_.decode("latin-1") != self._part_type:
                 shown = type_.decode("latin-1")[:100]

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fhir_server.outcome import Invalid, Issue, Refusal
+from fhir_server.outcome import Issue, Refusal
 from fhir_server.packaged import folder
-from fhir_server.packages import Package, read
+from fhir_server.packages import Package, read_path
 from fhir_server.provisioning.files import read_provided
 from fhir_server.validation_command.checking import Checker
 from fhir_server.validation_command.documents import Document, documents
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        packages = [_package(path) for path in arguments.package]
+        packages = [read_path(path) for path in arguments.package]
         provided = [each.resource for each in read_provided([folder("profiles")], known_good=True)]
         checker = Checker(Known(packages, provided), arguments.profile)
     except Refusal as error:
@@ -61,17 +61,6 @@ async def _found(document: Document, checker: Checker) -> Sequence[Issue]:
     if document.issue is not None:
         return (document.issue,)
     return await checker.findings(document.resource)
-
-
-def _package(path: Path) -> Package:
-    try:
-        with path.open("rb") as file:
-            return read(file)
-    except OSError as error:
-        what = f"{path} cannot be read: {error.strerror or error}."
-        raise Invalid(Issue("exception", what)) from None
-    except Invalid as error:
-        raise Invalid(Issue("invalid", f"{path}: {error}")) from None
 
 
 def _tell_missing(packages: Iterable[Package]) -> None:

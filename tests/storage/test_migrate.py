@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from fhir_server.packaged import folder
 from fhir_server.storage.migrate import HEAD, current_revision, migrate, schema_name
-from fhir_server.storage.schema import metadata
+from fhir_server.storage.schema import INDEX_PURPOSES, metadata
 from tests.conftest import fresh_database
 
 
@@ -145,3 +145,7 @@ def test_every_table_and_index_says_what_it_serves(database: str) -> None:
         ).fetchall()
     assert len(rows) > 15
     assert [name for name, comment in rows if not comment] == []
+    found = {name: comment for name, comment in rows if name in INDEX_PURPOSES}
+    assert found == INDEX_PURPOSES
+    tables = set(metadata.tables)
+    assert {name for name, _ in rows} == tables | set(INDEX_PURPOSES)
