@@ -1,6 +1,9 @@
 """The headers of one part of a multipart body, which a parser hands over bit by bit."""
 
-from python_multipart.multipart import MultipartCallbacks
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 
 class PartHeaders:
@@ -14,7 +17,7 @@ class PartHeaders:
         self._name, self._value = b"", b""
 
     @property
-    def callbacks(self) -> MultipartCallbacks:
+    def callbacks(self) -> "MultipartCallbacks":
         """What the parser calls, by its names for it."""
         return {
             "on_part_begin": self.found.clear,
