@@ -14,6 +14,7 @@ from fhir_server.background.upkeep import Upkeep
 from fhir_server.background.work import Kind
 from fhir_server.conformance.in_process import InProcess
 from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
+from fhir_server.http.cors import crossing
 from fhir_server.http.fhir import FhirApplication, HttpSettings
 from fhir_server.http.pages import Application, Beside, Life
 from fhir_server.indexing.changes import REINDEX
@@ -55,6 +56,7 @@ from fhir_server.worklist.settings import WorklistSettings, read_stations
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+    from starlette.types import ASGIApp
 
     from fhir_server.dicom.service import ArchiveService
 
@@ -291,7 +293,7 @@ def _in_process(engine: Engine, base_url: str) -> InProcess:
     return InProcess(FhirApplication(engine, http), base_url, FHIR_PATH)
 
 
-def create() -> Application:
+def create() -> "ASGIApp":
     """The application of a worker process, from the environment that `serve` prepares."""
     end_with_parent()
     settings = Settings()
@@ -299,7 +301,7 @@ def create() -> Application:
     assert settings.database_url is not None
     app = build(settings, settings.database_url)
     _calm_garbage_collector()
-    return app
+    return crossing(app, settings.origins)
 
 
 def _calm_garbage_collector() -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fhir_server.http.cors import read_origins
 from fhir_server.messaging.settings import read_messaging
 from fhir_server.spec import definitions
 from fhir_server.workflow.canonicals import ACCESSION_NUMBER, ORDER_NUMBER
@@ -50,6 +51,11 @@ class Settings(BaseSettings):
         None,
         description="The FHIR base URL as clients see it, such as https://fhir.example.org/fhir. "
         "Unset, links follow the Host header of each request.",
+    )
+    cors_origins: str | None = Field(
+        None,
+        description="Origins of pages in browsers that may use this server, apart by spaces, such "
+        "as `https://viewer.example.org`; `*` for any, which then get no cookies. Unset, none.",
     )
     time_zone: str = Field(
         "UTC", description="Zone of dates and times that name none, such as Europe/Berlin."
@@ -310,6 +316,17 @@ class Settings(BaseSettings):
     def _sound_messaging(cls, path: Path | None) -> Path | None:
         read_messaging(path, None, "")
         return path
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of `cors_origins`."""
+        return read_origins(self.cors_origins or "")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _sound_origins(cls, text: str | None) -> str | None:
+        read_origins(text or "")
+        return text
 
     @field_validator("base_url")
     @classmethod
