@@ -33,16 +33,20 @@ def read_stations(text: str) -> dict[str, str]:
 
     Raises ValueError for an AE title that DICOM does not allow, or an unknown character set.
     """
-    from fhir_server.worklist.encoding import CODECS
-
     found = {}
     for each in filter(None, (part.strip() for part in text.split(","))):
         title, _, name = (part.strip() for part in each.partition("="))
-        check_title(title)
-        if name and name not in CODECS:
-            raise ValueError(f"{name!r}: expected one of {', '.join(CODECS)}")
-        found[title] = name
+        found[check_title(title)] = _check_character_set(name) if name else ""
     return found
+
+
+def _check_character_set(name: str) -> str:
+    # Here, since pydicom takes long to import, and most servers have no use for it.
+    from fhir_server.worklist.encoding import CODECS
+
+    if name not in CODECS:
+        raise ValueError(f"{name!r}: expected one of {', '.join(CODECS)}")
+    return name
 
 
 def check_title(title: str) -> str:
