@@ -5,13 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-# Until principals are told apart everybody is trusted with everything, as one local user is.
-ROLES = frozenset(
-    {
-        "administrator", "doctor", "nurse", "receptionist", "billing-officer", "technician",
-        "radiologist", "scheduler", "system",
-    }
-)  # fmt: skip
+from fhir_server.security.access import UNLIMITED, Access
+from fhir_server.security.principal import LOCAL, Principal
 
 
 def system_clock() -> datetime:
@@ -29,8 +24,8 @@ class Context:
     """The circumstances of one interaction.
 
     tenant: the territory whose data is touched; a schema of the database belongs to it.
-    principal: who is acting, as recorded in logs and later in audit.
-    roles: what the principal may act as.
+    principal: who is acting. access: what they may do.
+    door: by which they came in, such as `fhir`, `mllp`. address: of their machine, if it is known.
     request_id: names the request in logs and answers.
     base_url: the FHIR base URL as the client sees it, without a slash at the end.
     test_run: whether a TestScript asks that is being carried out.
@@ -38,8 +33,10 @@ class Context:
     """
 
     tenant: str = "default"
-    principal: str = "anonymous"
-    roles: frozenset[str] = ROLES
+    principal: Principal = LOCAL
+    access: Access = UNLIMITED
+    door: str = ""
+    address: str = ""
     request_id: str = ""
     base_url: str = "http://localhost:8080/fhir"
     test_run: bool = False

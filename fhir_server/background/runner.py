@@ -55,7 +55,7 @@ class Runner:
 
     async def _next(self, tenant: str, name: str, kind: Kind) -> bool:
         """Carry out the next job of a tenant, if there is one."""
-        async with self._store.connection() as connection:
+        async with self._store.connection(tenant) as connection:
             job = await jobs.claim(
                 connection,
                 tenant,
@@ -79,13 +79,13 @@ class Runner:
         try:
             await kind.handler(work)
             if not work.finished:
-                async with self._store.connection() as connection:
+                async with self._store.connection(work.tenant) as connection:
                     await work.finish(connection)
         except LeaseLost:
             log.warning("job %d (%s) is with another worker now", work.job.id, work.job.kind)
         except Exception as error:
             log.exception("job %d (%s) failed", work.job.id, work.job.kind)
-            async with self._store.connection() as connection:
+            async with self._store.connection(work.tenant) as connection:
                 await jobs.retry(
                     connection,
                     work.tenant,
@@ -99,7 +99,7 @@ class Runner:
         try:
             async with (
                 asyncio.timeout(_GIVE_BACK_WITHIN),
-                self._store.connection() as connection,
+                self._store.connection(tenant) as connection,
             ):
                 await jobs.release(connection, tenant, job)
         except (Refusal, psycopg.Error, OSError, TimeoutError):

@@ -29,8 +29,8 @@ class Upkeep:
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
-                async with self._store.connection() as connection:
-                    for tenant in self._tenants:
+                for tenant in self._tenants:
+                    async with self._store.connection(tenant) as connection:
                         await merge_pending(connection, tenant)
             except (Refusal, psycopg.Error, OSError):
                 # The database does not answer; nothing is lost by waiting.

@@ -88,14 +88,14 @@ class Bridge:
 
     async def _hasten(self, tenant: str) -> None:
         """Nobody knows for how long no process was there."""
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(tenant) as connection:
             await archive.hasten(connection, tenant, self._orthanc.name, _now())
 
     async def look(self, tenant: str) -> None:
         """Ask what changed, if it is time and no other process does."""
         name, now = self._orthanc.name, _now()
         every = timedelta(seconds=self._settings.poll)
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(tenant) as connection:
             look = await archive.take_look(connection, tenant, name, now, every)
             if look is None:
                 return
@@ -107,10 +107,10 @@ class Bridge:
                 problem = await self._compare(tenant)
                 compared = _now() + timedelta(seconds=self._settings.reconcile)
         except Unavailable as refused:
-            async with self._engine.store.connection() as connection:
+            async with self._engine.store.connection(tenant) as connection:
                 await archive.answered(connection, tenant, name, _now(), str(refused))
             return
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(tenant) as connection:
             await archive.answered(connection, tenant, name, _now(), problem, compared)
             if look.failed and problem is None:
                 await archive.retry(connection, tenant, name, _now())
@@ -126,13 +126,13 @@ class Bridge:
             ids = {row.id for row in changes.rows if row.kind in _TOLD}
             progress = max(changes.last, position)
             stuck, position = progress == position, progress
-            async with self._engine.store.transaction() as connection:
+            async with self._engine.store.transaction(tenant) as connection:
                 await archive.mark(connection, tenant, self._orthanc.name, ids, _now())
                 await archive.moved(connection, tenant, self._orthanc.name, position)
             if changes.done or stuck:
                 break
         if another and not last:
-            async with self._engine.store.connection() as connection:
+            async with self._engine.store.connection(tenant) as connection:
                 await archive.moved(connection, tenant, self._orthanc.name, 0)
         return another
 
@@ -141,7 +141,7 @@ class Bridge:
         name = self._orthanc.name
         if problem := _forgets(await self._orthanc.system()):
             log.error("%s", problem)
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(tenant) as connection:
             known = await archive.known(connection, tenant, name)
         seen: set[str] = set()
         changed: set[str] = set()
@@ -154,14 +154,14 @@ class Bridge:
         if lost := _lost(len(there), len(missing)):
             log.error("%s", lost)
             problem, missing = lost, set()
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(tenant) as connection:
             await archive.mark(connection, tenant, name, changed | missing, _now())
             await archive.mark_conflicts(connection, tenant, name, _now())
         return problem
 
     async def work(self, tenant: str) -> bool:
         """Look at the next study that is due, if there is one."""
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(tenant) as connection:
             row = await archive.claim_study(connection, tenant, self._orthanc.name, _now(), _LEASE)
         if row is None:
             return False
@@ -180,7 +180,7 @@ class Bridge:
     async def _put_off(
         self, tenant: str, row: KnownStudy, again: datetime, problem: str | None = None
     ) -> None:
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(tenant) as connection:
             name = self._orthanc.name
             await archive.put_off(connection, tenant, name, row, again, problem)
 
@@ -201,7 +201,7 @@ class Bridge:
             raise ArchiveAway("the study changed while it was read")
         # Thousands of instances take a moment, in which others are to be served.
         images = await asyncio.to_thread(self._taking.read, study.uid, tags)
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(tenant) as connection:
             if await archive.is_deleting(connection, tenant, self._orthanc.name, row.id):
                 return
             taken = await self._taking.take(connection, tenant, images)
@@ -227,7 +227,7 @@ class Bridge:
         self, tenant: str, row: KnownStudy, study: Study, others: Sequence[Study]
     ) -> None:
         ids = [each.id for each in others]
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(tenant) as connection:
             taken = await self._taking.quarantine(connection, tenant, study.uid, ids)
             # Whoever deletes one of them has to be asked which.
             await archive.name_under(connection, tenant, self._orthanc.name, study.uid, ids)
@@ -236,12 +236,12 @@ class Bridge:
     async def _lose(self, tenant: str, row: KnownStudy) -> None:
         """The study is not there; others under its UID are seen in a new light."""
         name = self._orthanc.name
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(tenant) as connection:
             there = await archive.count(connection, tenant, name)
         if lost := _lost(there, there - await self._orthanc.count_studies()):
             raise ArchiveAway(lost)
         remaining = await self._orthanc.studies_of(row.study_uid) if row.study_uid else []
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(tenant) as connection:
             if row.study_uid and not remaining and row.state != GONE:
                 reason = "The images are not in the archive any more"
                 await self._taking.lose(connection, tenant, row.study_uid, reason)

@@ -48,7 +48,7 @@ def complete(ctx: Context, held: Mapping[Identity, Stored], id_: str, uid: str) 
     # Whoever the work was given to stays its owner.
     inputs = {"performer": task["owner"]} if "owner" in task else {}
     system = frozenset({SYSTEM})
-    actor = Actor(BRIDGE, system, ctx.principal, system)
+    actor = Actor(BRIDGE, system, ctx.principal.name, system)
     asked = Asked(_STEP, inputs, actor, instant_text(ctx.now()), [f"ImagingStudy/{uid}"])
     try:
         advanced = advance(workflow(), table, Order(request, task), asked)

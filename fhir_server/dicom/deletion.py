@@ -11,6 +11,7 @@ from fhir_server.interactions.changes import store_changes
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.rules import Change
 from fhir_server.interactions.writing import instant_text
+from fhir_server.security.principal import program
 from fhir_server.storage import archive, jobs
 from fhir_server.storage.store import Connection
 
@@ -45,10 +46,10 @@ class Deleting:
                 raise ArchiveAway("a study is still there after its deletion")
         ctx = Context(
             tenant=work.tenant,
-            principal="image archive",
+            principal=program("image archive"),
             base_url=self._engine.where.base_url,
         ).at_once()
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(ctx.tenant) as connection:
             event = records.audit_of_deletion(
                 payload["study"],
                 {"display": payload["who"]},

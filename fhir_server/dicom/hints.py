@@ -58,7 +58,7 @@ def hint_routes(engine: Engine, name: str, secret: str, tenants: Sequence[str]) 
         now = datetime.now(UTC)
         try:
             for tenant in tenants:
-                async with engine.store.transaction() as connection:
+                async with engine.store.transaction(tenant) as connection:
                     await archive.mark(connection, tenant, name, [found.study], now)
         except Refusal as refused:
             return Response(status_code=refused.status)

@@ -71,7 +71,7 @@ class ArchiveService:
 
     async def health(self) -> Mapping[str, str | int]:
         """Whether the archive answers, and how many studies wait or need a person."""
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(self._tenants[0]) as connection:
             found = await archive.health(connection, self._tenants[0], self.orthanc.name)
         if found is None:
             return {"archive": "not asked yet"}
@@ -84,7 +84,7 @@ class ArchiveService:
     async def _keep_measuring(self) -> None:
         while True:
             try:
-                async with self._engine.store.connection() as connection:
+                async with self._engine.store.connection(self._tenants[0]) as connection:
                     found = await archive.health(connection, self._tenants[0], self.orthanc.name)
             except Refusal:
                 found = None

@@ -12,6 +12,7 @@ from fhir_server.dicom.mapping import Place, imaging_study
 from fhir_server.dicom.matching import Holder, Issuers, Known, Match
 from fhir_server.dicom.settings import BridgeSettings
 from fhir_server.interactions.engine import Engine
+from fhir_server.security.principal import program
 from fhir_server.storage import archive
 from fhir_server.storage.archive import CONFLICT, GONE, LINKED, WAITING
 from fhir_server.storage.store import Connection
@@ -66,8 +67,7 @@ class Taking:
         """Who takes in studies."""
         return Context(
             tenant=tenant,
-            principal="image archive",
-            roles=frozenset({"system"}),
+            principal=program("image archive"),
             base_url=self._engine.where.base_url,
         ).at_once()
 

@@ -17,7 +17,7 @@ _SEEN = "available"
 async def seen(engine: Engine, ctx: Context, uids: Collection[str]) -> Mapping[str, Json]:
     """The ImagingStudies of those studies that may be seen, by UID."""
     wanted = [("ImagingStudy", uid) for uid in uids]
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         found = await resources.read_many(connection, engine.statements(ctx), wanted)
     studies = {id_: decode(content) for (_, id_), content in found.items()}
     return {uid: each for uid, each in studies.items() if each.get("status") == _SEEN}

@@ -116,7 +116,10 @@ def _add_pages(
     @app.api_route("/health/ready", methods=_READING, include_in_schema=False)
     async def ready() -> JSONResponse:
         try:
-            async with asyncio.timeout(_READY_WITHIN_SECONDS), engine.store.connection() as found:
+            async with (
+                asyncio.timeout(_READY_WITHIN_SECONDS),
+                engine.store.connection("default") as found,
+            ):
                 await found.execute("select 1")
             engine.indexes.of("default")
             more = [await asyncio.wait_for(tell(), _READY_WITHIN_SECONDS) for tell in health]
@@ -145,7 +148,7 @@ class _Counts:
         """Resources by type; None when the database does not answer."""
         if self._counts is None or time.monotonic() - self._counted > _COUNTS_KEPT_SECONDS:
             try:
-                async with self._engine.store.connection() as connection:
+                async with self._engine.store.connection("default") as connection:
                     statements = self._engine.store.statements("default")
                     self._counts = await resources.counts_by_type(connection, statements)
             except Refusal:

@@ -54,8 +54,8 @@ class Keeper:
 
     async def _look(self) -> None:
         try:
-            async with self._store.connection() as connection:
-                for tenant in self._tenants:
+            for tenant in self._tenants:
+                async with self._store.connection(tenant) as connection:
                     if tenant not in self._prepared:
                         await prepare(connection, tenant, datetime.now(UTC))
                         self._prepared.add(tenant)

@@ -57,7 +57,7 @@ class Reindexing:
 
     async def __call__(self, work: Work) -> None:
         """Do everything that is to be done now, going on where a former attempt stopped."""
-        async with work.store.connection() as connection:
+        async with work.store.connection(work.tenant) as connection:
             index = await self._indexes.reload(connection, work.tenant)
             progress = progress_of(work.job.payload)
             if progress is None:
@@ -65,13 +65,13 @@ class Reindexing:
         if progress is None:
             return
         while progress.types:
-            async with work.store.connection() as connection:
+            async with work.store.connection(work.tenant) as connection:
                 try:
                     progress = await self._read(work, connection, index, progress)
                 except _Stale:
                     index = await self._indexes.reload(connection, work.tenant)
             await asyncio.sleep(0)
-        async with work.store.connection() as connection, connection.transaction():
+        async with work.store.connection(work.tenant) as connection, connection.transaction():
             await index_state.finish(connection, work.tenant, progress.generation, progress.target)
             await work.finish(connection)
         log.info(

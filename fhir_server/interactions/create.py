@@ -31,23 +31,23 @@ async def create(engine: Engine, ctx: Context, request: Request) -> Result:
     if has_rules and not conditional(checked.references):
         return await _create_by_rules(engine, ctx, request)
     if conditional(checked.references):
-        async with engine.store.transaction() as connection:
+        async with engine.store.transaction(ctx.tenant) as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
             return await _store(engine, ctx, connection, request)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         return await _store(engine, ctx, connection, request)
 
 
 async def _create_by_rules(engine: Engine, ctx: Context, request: Request) -> Result:
     """Create by one statement if that can be, which takes that all numbers are free."""
     if engine.rules.stands_alone(request.resource):
-        async with engine.store.connection() as connection:
+        async with engine.store.connection(ctx.tenant) as connection:
             try:
                 return await _store(engine, ctx, connection, request)
             except first_versions.NumberTaken:
                 pass
     # One after the other tells which of the numbers is taken, and by whom.
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         return await _store(engine, ctx, connection, request)
 
 
@@ -56,11 +56,11 @@ async def _create_unless_exists(
 ) -> Result:
     assert request.if_none_exist is not None
     condition = Condition.of_text(engine, ctx, request.type, request.if_none_exist)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         existing = await _existing(engine, ctx, connection, condition)
     if existing is not None:
         return existing
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         # Whoever states the same condition waits here, then finds what this one stores.
         await resources.lock_names(connection, [condition.lock])
         existing = await _existing(engine, ctx, connection, condition)

@@ -20,16 +20,16 @@ async def delete(engine: Engine, ctx: Context, request: Request) -> Result:
     """
     check_id(request.id)
     if request.type in engine.rules.types:
-        async with engine.store.transaction() as connection:
+        async with engine.store.transaction(ctx.tenant) as connection:
             return await _delete_by_rules(engine, ctx, connection, request)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         return await _store_deletion(engine, ctx, connection, request)
 
 
 async def conditional_delete(engine: Engine, ctx: Context, request: Request) -> Result:
     """Delete the one resource that the query matches, if any; several are refused."""
     condition = Condition(engine, ctx, request.type, request.query)
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         await resources.lock_names(connection, [condition.lock])
         id_ = await find(engine, ctx, connection, condition)
         if id_ is None:

@@ -69,7 +69,7 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
     total: int | None = None
     rows: list[Stored] = []
     counting = subset.summary == "count" or size == 0
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         secret = await engine.store.secret(connection, ctx.tenant, "cursor")
         parameters |= _position(request, secret, oldest_first)
         if request.id:

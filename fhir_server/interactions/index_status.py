@@ -17,7 +17,7 @@ _Parameter = dict[str, Any]
 
 async def index_status(engine: Engine, ctx: Context, request: Request) -> Result:
     """Parameters with the state of the index and of each search parameter beside R4's."""
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         state = await index_state.load(connection, ctx.tenant)
         found = waiting(await jobs.unfinished(connection, ctx.tenant, REINDEX))
     parameters = [

@@ -32,14 +32,14 @@ async def patch(engine: Engine, ctx: Context, request: Request) -> Result:
     when If-Match names another version, and `PatchFailed` when the patch cannot be applied or
     leaves an invalid resource.
     """
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         return await _store_patched(engine, ctx, connection, request)
 
 
 async def conditional_patch(engine: Engine, ctx: Context, request: Request) -> Result:
     """Patch the one resource that the query matches; none is 404, several are 412."""
     condition = Condition(engine, ctx, request.type, request.query)
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         await resources.lock_names(connection, [condition.lock])
         id_ = await find(engine, ctx, connection, condition)
         if id_ is None:

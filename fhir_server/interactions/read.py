@@ -15,7 +15,7 @@ async def read(engine: Engine, ctx: Context, request: Request) -> Result:
 
     Raises `NotFound`, and `Gone` for a deleted resource.
     """
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         statements = engine.statements(ctx)
         row = await resources.read(connection, statements, request.type, request.id)
     if row is None:
@@ -31,7 +31,7 @@ async def vread(engine: Engine, ctx: Context, request: Request) -> Result:
     """One version. Raises `NotFound`, and `Gone` where the version is the deletion."""
     stored = None
     if request.version.isascii() and request.version.isdigit() and len(request.version) < 10:
-        async with engine.store.connection() as connection:
+        async with engine.store.connection(ctx.tenant) as connection:
             stored = await resources.version(
                 connection, engine.statements(ctx), request.type, request.id, int(request.version)
             )

@@ -87,7 +87,7 @@ async def search(engine: Engine, ctx: Context, request: Request) -> Result:
     Raises `Invalid` for parameters that are not understood, unless the client prefers
     `handling=lenient`: then an outcome entry names them and the self link leaves them out.
     """
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         asked = await _asked(engine, ctx, connection, request)
         at = engine.settling(ctx, connection)
         if wanted(request.one("_explain")):

@@ -41,7 +41,7 @@ async def transaction(
     """
     steps = await _read_steps(engine, ctx, request, raw_entries)
     await engine.rules.prepare(engine, ctx, _perhaps_created(engine, steps))
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         await _resolve_conditions(engine, ctx, connection, steps)
         _check_overlap(steps)
         current = await _lock_current(engine, ctx, connection, steps)

@@ -44,10 +44,10 @@ async def update(engine: Engine, ctx: Context, request: Request) -> Result:
     _check_same_id(request.resource, request.id)
     has_rules = await _prepare(engine, ctx, request)
     if has_rules or conditional(checked.references):
-        async with engine.store.transaction() as connection:
+        async with engine.store.transaction(ctx.tenant) as connection:
             await settle_conditional(engine, ctx, connection, checked.references)
             return await store_update(engine, ctx, connection, request)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         return await store_update(engine, ctx, connection, request)
 
 
@@ -56,7 +56,7 @@ async def conditional_update(engine: Engine, ctx: Context, request: Request) -> 
     checked = check(engine, request.resource, request.type)
     await _prepare(engine, ctx, request)
     condition = Condition(engine, ctx, request.type, request.query)
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         await resources.lock_names(connection, [condition.lock])
         id_ = await find(engine, ctx, connection, condition)
         await settle_conditional(engine, ctx, connection, checked.references)

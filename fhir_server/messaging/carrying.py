@@ -32,6 +32,7 @@ from fhir_server.messaging.order_steps import OrderWork
 from fhir_server.messaging.resolving import plan_of
 from fhir_server.messaging.settings import ListenerSettings
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
+from fhir_server.security.principal import program
 from fhir_server.storage import messages
 from fhir_server.storage.messages import Held, Outcome, Told
 from fhir_server.storage.store import Connection
@@ -103,7 +104,7 @@ class Carrying:
 
     async def next(self, sender: str) -> Progress:
         """Carry out the oldest message of a sender that waits."""
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(self._tenant) as connection:
             held = await messages.peek(connection, self._tenant, sender)
         if held is None:
             return Nothing()
@@ -141,7 +142,7 @@ class Carrying:
         ctx = self._context(work)
         orders = OrderWork(self._engine, ctx, held, mapped)
         await self._engine.rules.prepare(self._engine, ctx, orders.perhaps_created)
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(ctx.tenant) as connection:
             state = await messages.begin(connection, self._tenant, held)
             if state is not messages.Begun.READY and state is not messages.Begun.REUSED:
                 return Elsewhere() if state is messages.Begun.ELSEWHERE else Later(0)
@@ -156,8 +157,8 @@ class Carrying:
     def _context(self, work: Work) -> Context:
         return Context(
             tenant=self._tenant,
-            principal=work.sender,
-            roles=frozenset({"system"}),
+            principal=program(work.sender),
+            door="mllp",
             request_id=work.held.record,
             base_url=self._engine.where.base_url,
             clock=self._clock,
@@ -233,7 +234,7 @@ class Carrying:
             return Later(_WHILE_UNAVAILABLE)
         transient = any(each.code in answers.TRANSIENT for each in refusal.issues)
         if transient and held.attempts + 1 < _MOST_ATTEMPTS:
-            async with self._engine.store.connection() as connection:
+            async with self._engine.store.connection(self._tenant) as connection:
                 await messages.postpone(
                     connection, self._tenant, held.id, records.clean(str(refusal))
                 )
@@ -258,7 +259,7 @@ class Carrying:
         facts = replace(_facts(held, state, [each.text for each in problems]), reason=reason)
         ctx = Context(tenant=self._tenant, base_url=self._engine.where.base_url, clock=self._clock)
         record = [_put("Communication", held.record, records.communication(facts))]
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(ctx.tenant) as connection:
             begun = await messages.begin(connection, self._tenant, held)
             if begun is messages.Begun.ELSEWHERE:
                 return Elsewhere()

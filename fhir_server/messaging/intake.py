@@ -143,7 +143,7 @@ class Intake:
         taken: Taken,
     ) -> Later | bytes | None:
         if arrival.state == messages.RECEIVED and _may_come_again(stored):
-            async with self._store.connection() as connection:
+            async with self._store.connection(self._tenant) as connection:
                 await messages.wait_again(connection, self._tenant, stored.id)
         elif stored.state != messages.RECEIVED:
             if enhanced:

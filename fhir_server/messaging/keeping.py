@@ -85,5 +85,5 @@ class Keeping:
                 future.set_exception(failure)
 
     async def _write(self, arrivals: Sequence[Arrival]) -> list[Stored]:
-        async with self._store.connection() as connection:
+        async with self._store.connection(self._tenant) as connection:
             return await messages.store(connection, self._tenant, arrivals)

@@ -118,7 +118,7 @@ class Lines:
         try:
             while True:
                 with suppress(Refusal, psycopg.Error, OSError):
-                    async with self._store.connection() as connection:
+                    async with self._store.connection(self._tenant) as connection:
                         found = await messages.waiting_senders(connection, self._tenant)
                     for sender in found:
                         if sender not in self._lines:
@@ -193,7 +193,7 @@ class Lines:
     async def _look_up(self, line: _Line) -> None:
         """Ask what became of messages that another worker carried out."""
         with suppress(Refusal, psycopg.Error, OSError):
-            async with self._store.connection() as connection:
+            async with self._store.connection(self._tenant) as connection:
                 told = await messages.told(connection, self._tenant, list(line.waiting))
             for id_, each in told.items():
                 line.resolve(id_, each)

@@ -180,7 +180,7 @@ class OrderWork:
         return order_type(known) or ""
 
     async def _state(self, engine: Engine, id_: str) -> str:
-        async with engine.store.connection() as connection:
+        async with engine.store.connection(self._ctx.tenant) as connection:
             row = await resources.read(connection, engine.statements(self._ctx), "Task", id_)
         return state_of(decode(row[2])) if row is not None and row[2] is not None else ""
 

@@ -19,6 +19,7 @@ from fhir_server.messaging.settings import DestinationSettings, MessagingSetting
 from fhir_server.messaging.watching import watch
 from fhir_server.messaging.writing import Writer
 from fhir_server.outcome import Refusal
+from fhir_server.security.principal import program
 from fhir_server.storage import outgoing
 from fhir_server.storage.outgoing import FAILED, QUEUED, SENT, Changed, Queued
 from fhir_server.storage.store import Connection
@@ -49,7 +50,7 @@ class Sending:
         self._tenant = tenant
         self._database_url = database_url
         self._ctx = Context(
-            tenant=tenant, principal="HL7 v2 sender", base_url=engine.where.base_url
+            tenant=tenant, principal=program("HL7 v2 sender"), base_url=engine.where.base_url
         )
         self._composing = Composing(engine, self._ctx, settings, writer)
 
@@ -76,7 +77,7 @@ class Sending:
 
     async def _take_changes(self) -> int:
         """Queue messages for the oldest changes, in the transaction that forgets these."""
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(self._tenant) as connection:
             found = await outgoing.changes(connection, self._tenant, limit=_AT_ONCE)
             for each in found or ():
                 for composed in await self._composed(connection, each):
@@ -212,7 +213,7 @@ class Sending:
         pause = min(2.0 ** max(failures, queued.attempts), _LONGEST_PAUSE)
         log.warning("%s does not take a message: %s", destination.name, reason)
         due = system_clock() + timedelta(seconds=pause)
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(self._tenant) as connection:
             await outgoing.put_off(connection, self._tenant, queued.id, due, reason, counts=counts)
 
     async def _finish(
@@ -224,7 +225,7 @@ class Sending:
         reason: str | None,
     ) -> None:
         """Say what became of a message, in the queue and in its record."""
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(self._tenant) as connection:
             now = self._ctx.now()
             if not await outgoing.finish(
                 connection, self._tenant, queued.id, state, answer, reason, now

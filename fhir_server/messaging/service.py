@@ -72,7 +72,7 @@ class Messaging:
         while self._keep_days is not None:
             before = _now() - timedelta(days=self._keep_days)
             try:
-                async with self._engine.store.connection() as connection:
+                async with self._engine.store.connection(self._tenant) as connection:
                     gone = max(
                         await messages.forget(connection, self._tenant, before, most=_MOST_AT_ONCE),
                         await outgoing.forget(connection, self._tenant, before, most=_MOST_AT_ONCE),

@@ -85,7 +85,7 @@ async def _stored(engine: Engine, ctx: Context, ends: Ends) -> list[tuple[str, s
     end, name = ("source", ends.source) if ends.source else ("target", ends.target)
     url = name.partition("|")[0]
     found: dict[str, dict[str, Any]] = {}
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         for code in (end, f"{end}-uri"):
             request = Request("GET", "ConceptMap", query=[(code, url)])
             at = engine.settling(ctx, connection)

@@ -79,7 +79,7 @@ async def _referred(engine: Engine, ctx: Context, composition: dict[str, Any]) -
     if len(texts) > MOST_ENTRIES:
         text = f"The Composition has more than {MOST_ENTRIES} references"
         raise Invalid(Issue("too-costly", text), status=422)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         at = engine.settling(ctx, connection)
         rows, _ = await find(
             at, Wanted(links), [], after=START, most=MOST_ENTRIES, read=MOST_ENTRIES

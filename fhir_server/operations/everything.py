@@ -28,7 +28,7 @@ async def everything(engine: Engine, ctx: Context, parameters: Parameters) -> Re
     `Gone` and `Invalid`.
     """
     types = _types(engine, parameters)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         await _check_exists(engine, ctx, parameters, connection)
         at = engine.settling(ctx, connection)
         group = membership(engine, ctx, (parameters.type, parameters.id), "")

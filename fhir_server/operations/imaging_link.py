@@ -47,7 +47,7 @@ async def change_study(
     and a 403 `Refusal` for who has none of the roles.
     """
     reason = reason_of(parameters)
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         holding = Holding(engine, ctx.at_once(), connection, parameters.id)
         orders = [each.get("reference", "") for each in parameters.all("order")]
         await holding.lock(orders)

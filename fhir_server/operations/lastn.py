@@ -21,7 +21,7 @@ async def lastn(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
     Raises `Invalid` unless the search names whose they are, and what by category or code.
     """
     query = _query(engine, ctx, parameters)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         at = engine.settling(ctx, connection)
         places = await latest(at, query, parameters.one("max") or 1)
         most = engine.limits.largest_page

@@ -21,7 +21,7 @@ _MOST = 10_000
 async def replay(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
     """Let messages wait again, in their turn. Raises `NotFound` for those that are not kept."""
     named = _named(engine, ctx, parameters)
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         if named:
             await _check_kept(engine, ctx, named)
             again = await messages.replay(connection, ctx.tenant, named)
@@ -55,7 +55,7 @@ def _named(engine: Engine, ctx: Context, parameters: Parameters) -> list[str]:
 
 
 async def _check_kept(engine: Engine, ctx: Context, records: Sequence[str]) -> None:
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         for each in records:
             if await messages.by_record(connection, ctx.tenant, each) is None and (
                 await outgoing.by_record(connection, ctx.tenant, each) is None

@@ -29,7 +29,7 @@ _SEVERITIES = frozenset({"error", "warning", "information"})
 
 async def view(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
     """The message as it came or went. Raises `NotFound` for what is, or is kept, no more."""
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         held = await messages.by_record(connection, ctx.tenant, parameters.id)
         sent = None
         if held is None:

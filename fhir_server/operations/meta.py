@@ -59,7 +59,7 @@ async def _in_use(engine: Engine, ctx: Context, type_: str) -> dict[str, Any]:
     ]
     query = Query((type_,) if type_ else (), any_of(conditions))
     found: dict[str, dict[tuple[str, str], Any]] = {}
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         for kind, label in await labels(engine.settling(ctx, connection), query):
             found.setdefault(kind, {}).setdefault(identity(label), label)
     return {

@@ -124,7 +124,7 @@ async def actor_of(
     a 403 `Refusal` for somebody who is not active.
     """
     if reference is None:
-        return unnamed(ctx.principal, ctx.roles)
+        return unnamed(ctx.principal.name, ctx.principal.roles)
     text = reference.get("reference", "")
     identity = own(engine, ctx, text)
     resource = found.get(identity) if identity else None
@@ -133,7 +133,7 @@ async def actor_of(
         raise invalid(f"actor: expected a reference to a {expected} here, found {text!r}")
     await _check_active(engine, ctx, connection, resource, text)
     roles = await _roles(engine, ctx, connection, resource)
-    return Actor(dict(reference), roles, ctx.principal, ctx.roles)
+    return Actor(dict(reference), roles, ctx.principal.name, ctx.principal.roles)
 
 
 async def _check_active(

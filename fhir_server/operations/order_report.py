@@ -98,7 +98,7 @@ def _check_report(work: Work) -> None:
 
 async def _order_of(engine: Engine, ctx: Context, parameters: Parameters) -> str:
     """The id of the order that a report is of. Raises `NotFound` and `Gone`."""
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         statements = engine.statements(ctx)
         row = await resources.read(connection, statements, parameters.type, parameters.id)
     if row is None:

@@ -143,7 +143,7 @@ async def take_step(
     Raises `NotFound`, `Gone`, `PreconditionFailed`, `Conflict` where the state of the order forbids
     the step, `Invalid`, 422, for wrong inputs and a 403 `Refusal` for who may not.
     """
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         work = await _begin(engine, ctx, connection, parameters, step, made, order_id, more)
         advanced = advance(workflow(), work.table, work.order, work.asked)
         work.order = advanced.order

@@ -30,7 +30,7 @@ from fhir_server.workflow.timeline import (
 
 async def timeline(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
     """Everything that happened to an order. Raises `NotFound` and `Gone`."""
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         order = await _order(engine, ctx, connection, parameters.id)
         found = await _found(engine, ctx, connection, f"ServiceRequest/{parameters.id}")
     instants = Instants(engine.where.zone)

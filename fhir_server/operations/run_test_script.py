@@ -45,7 +45,7 @@ async def run_test_script(engine: Engine, ctx: Context, parameters: Parameters) 
         destinations=_destinations(engine, ctx, parameters),
         variables={each["name"][0]: each["value"][0] for each in parameters.all("variable")},
         format=_format(parameters),
-        principal=ctx.principal,
+        principal=ctx.principal.name,
     )
     made = await _begin(engine, ctx, run)
     report = made.id
@@ -58,7 +58,7 @@ async def run_test_script(engine: Engine, ctx: Context, parameters: Parameters) 
 
 async def _begin(engine: Engine, ctx: Context, run: ScriptRun) -> Result:
     report = run.begun("waiting", instant_text(ctx.now()))
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction(ctx.tenant) as connection:
         waiting = await jobs.unfinished(connection, ctx.tenant, SCRIPT_RUN)
         if sum(each.state != "failed" for each in waiting) >= MOST_UNFINISHED:
             text = f"{MOST_UNFINISHED} runs of TestScripts wait already; try again later"

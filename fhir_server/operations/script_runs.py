@@ -33,6 +33,7 @@ from fhir_server.interactions.update import update
 from fhir_server.interactions.writing import instant_text
 from fhir_server.operations.script_run import HEADER, UNFINISHED, ScriptRun
 from fhir_server.outcome import Gone, NotFound, PreconditionFailed
+from fhir_server.security.principal import program
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class ScriptRuns:
     async def __call__(self, work: Work) -> None:
         """Carry out one run, unless its TestReport is complete or gone."""
         run = ScriptRun(**work.job.payload)
-        ctx = Context(tenant=work.tenant, principal=run.principal, base_url=run.base_url)
+        ctx = Context(tenant=work.tenant, principal=program(run.principal), base_url=run.base_url)
         report = _Report(self._engine, ctx, run)
         if not await report.is_unfinished():
             return
@@ -119,7 +120,7 @@ class ScriptRuns:
                 result.problem = f"the run was stopped after {self._seconds:g} s"
                 task.cancel()
                 ends = ends[1:] or [float("inf")]
-            async with work.store.connection() as connection:
+            async with work.store.connection(work.tenant) as connection:
                 await work.checkpoint(connection, work.job.payload)
 
     async def _script(self, ctx: Context, run: ScriptRun) -> Script:

@@ -60,7 +60,7 @@ def _check_mode(mode: str, parameters: Parameters) -> None:
 
 
 async def _stored(engine: Engine, ctx: Context, parameters: Parameters) -> Stored | None:
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         statements = engine.statements(ctx)
         return await resources.current(connection, statements, parameters.type, parameters.id)
 

@@ -24,6 +24,7 @@ from fhir_server.provisioning.files import (
     told_digest,
 )
 from fhir_server.search import keys
+from fhir_server.security.principal import program
 from fhir_server.storage import provided, resources
 from fhir_server.storage.provided import Kept
 from fhir_server.storage.resources import Stored
@@ -90,8 +91,8 @@ class Provisioning:
             log.warning("the definitions cannot be stored: %s", error)
 
     async def _provide(self, tenant: str) -> None:
-        ctx = Context(tenant=tenant, principal="server", base_url=self._base_url).at_once()
-        async with self._engine.store.connection() as connection:
+        ctx = Context(tenant=tenant, principal=program("server"), base_url=self._base_url).at_once()
+        async with self._engine.store.connection(ctx.tenant) as connection:
             if not any(self._work(await self._kept(connection, tenant))):
                 return
             async with connection.transaction():

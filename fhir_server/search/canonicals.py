@@ -92,7 +92,7 @@ class StoredAndShipped:
 
     async def states(self, ctx: Context, store: Store) -> States:
         """By type, what differs whenever a definition was written or deleted."""
-        async with store.connection() as connection:
+        async with store.connection(ctx.tenant) as connection:
             return await definition_state.states(connection, ctx.tenant)
 
 
@@ -111,6 +111,6 @@ async def _rows(
     ctx: Context, store: Store, text: str, values: Sequence[Any]
 ) -> list[tuple[Any, ...]]:
     text = text.replace("{s}", store.statements(ctx.tenant).schema)
-    async with store.connection() as connection:
+    async with store.connection(ctx.tenant) as connection:
         cursor = await connection.execute(text, values, prepare=False)
         return await cursor.fetchall()

@@ -26,10 +26,10 @@ Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 class Store(Protocol):
     """Where interactions get their connections from."""
 
-    def connection(self) -> "AsyncConnectionContext":
-        """A connection on which each statement commits by itself."""
+    def connection(self, tenant: str) -> "AsyncConnectionContext":
+        """A connection to a tenant's data on which each statement commits by itself."""
 
-    def transaction(self) -> "AsyncConnectionContext":
+    def transaction(self, tenant: str) -> "AsyncConnectionContext":
         """A connection inside a transaction, committed when the block ends without an error."""
 
     def statements(self, tenant: str) -> Statements:
@@ -114,14 +114,14 @@ class PooledStore:
         """The SQL of a tenant's schema."""
         return statements_for(tenant)
 
-    def connection(self) -> "_Borrowed":
-        """A connection on which each statement commits by itself."""
+    def connection(self, tenant: str) -> "_Borrowed":
+        """A connection to a tenant's data on which each statement commits by itself."""
         return _Borrowed(self._pool)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, tenant: str) -> AsyncIterator[Connection]:
         """A connection inside a transaction, committed when the block ends without an error."""
-        async with self.connection() as connection, connection.transaction():
+        async with self.connection(tenant) as connection, connection.transaction():
             yield connection
 
     async def row_ids(self, connection: Connection, tenant: str, count: int) -> list[int]:
@@ -245,7 +245,7 @@ class BoundStore:
         self._connection = connection
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self, tenant: str) -> AsyncIterator[Connection]:
         """The transaction's connection."""
         yield self._connection
 

@@ -91,7 +91,7 @@ class Library:
 
     async def of_resource(self, ctx: Context, store: Store, definition: ValueSet) -> ValueSetRules:
         """The value set that a resource defines, which need not be stored. Raises a Refusal."""
-        async with store.connection() as connection:
+        async with store.connection(ctx.tenant) as connection:
             bound = BoundStore(store, connection)
             gathered = await self._reader.gather(ctx, bound, references(definition))
         building = Building(gathered.read, self._grammars)
@@ -106,7 +106,7 @@ class Library:
         entry = self._entries.get(key)
         if entry is None or not await self._still_holds(ctx, store, entry):
             # Whoever waits for a lock has a connection, so whoever holds it need not wait for one.
-            async with store.connection() as connection, self._locks.held(key):
+            async with store.connection(ctx.tenant) as connection, self._locks.held(key):
                 entry = await self._made_of_now(ctx, BoundStore(store, connection), want)
         assert isinstance(entry.made, type_)
         return entry.made

@@ -117,7 +117,7 @@ class Uploads:
         """An imaging order and its patient. Raises `Invalid`, 422."""
         bases = (ctx.base_url, self._engine.where.base_url)
         identity = own(reference, bases)
-        async with self._engine.store.connection() as connection:
+        async with self._engine.store.connection(ctx.tenant) as connection:
             statements = self._engine.statements(ctx)
             wanted = [identity] if identity and identity[0] == "ServiceRequest" else []
             found = await resources.read_many(connection, statements, wanted)

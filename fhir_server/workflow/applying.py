@@ -279,7 +279,7 @@ class Applying:
         state = state_of(task or {})
         if found:
             raise changing.has_results(change.id, state, result_writes.names(found))
-        self._tell("delete", change.id, {"display": self.ctx.principal}, (state, ""))
+        self._tell("delete", change.id, {"display": self.ctx.principal.name}, (state, ""))
         identity = task_identity(change.id)
         if task is not None and self._given(identity) is None:
             self.more.append(Change(*identity, self.held[identity], None, "DELETE"))
@@ -303,7 +303,7 @@ class Applying:
         change.new = creation.with_indication(after, around)
         if not restored and not changing.differs(before, change.new):
             return
-        actor = {"display": self.ctx.principal}
+        actor = {"display": self.ctx.principal.name}
         told = self._tell("change", change.id, actor, ("", state.code) if restored else ("", ""))
         change.new = creation.with_history(change.new, told)
         self._follow(change, task, type_, state, told)

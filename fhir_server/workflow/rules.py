@@ -56,7 +56,7 @@ class OrderRules:
         year = numbering.year(ctx.now())
         if not numbers or not self._blocks.lacks(ctx.tenant, year, numbers):
             return
-        async with engine.store.connection() as connection:
+        async with engine.store.connection(ctx.tenant) as connection:
             if resources.commits_at_once(connection):
                 await self._blocks.fill(connection, ctx.tenant, year, numbers)
 

@@ -92,7 +92,7 @@ class Mpps:
         _check_uid(uid)
         if told.status != _IN_PROGRESS:
             raise Refused(_INVALID, "a step begins IN PROGRESS")
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(ctx.tenant) as connection:
             inner = self._engine.within(connection)
             # Nobody else begins the same step before this one is stored.
             await resources.lock_names(connection, [hash64_uncached(f"mpps {uid}")])
@@ -113,7 +113,7 @@ class Mpps:
         _check_uid(uid)
         if told.status and told.status not in mapping()["statuses"]:
             raise Refused(_INVALID, "the status is not one of IN PROGRESS, COMPLETED, DISCONTINUED")
-        async with self._engine.store.transaction() as connection:
+        async with self._engine.store.transaction(ctx.tenant) as connection:
             inner = self._engine.within(connection)
             found = await _found(inner, ctx, "Procedure", UID_SYSTEM, as_value(uid))
             if not found:
@@ -196,7 +196,7 @@ async def _found(
     index = engine.searchable(ctx)
     asked = [("identifier", f"{system}|{value}" if system else value)]
     query = parse(index.parameters, type_, asked, engine.circumstances(ctx), unready=index.unready)
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         page = await execute.page(engine.settling(ctx, connection), query, size=10)
     return [decode(each.content or b"{}") for each in page.matches]
 
@@ -231,7 +231,7 @@ async def _orders(engine: Engine, ctx: Context, told: _Told) -> tuple[list[Resou
 
 async def _is_of_patient(engine: Engine, ctx: Context, order: Resource, id_: str) -> bool:
     type_, _, own = order["subject"].get("reference", "").partition("/")
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         found = await resources.read_many(connection, engine.statements(ctx), [(type_, own)])
     patient = decode(found.get((type_, own), b"{}"))
     known = {each.get("value") for each in patient.get("identifier", ())} | {own}

@@ -86,7 +86,7 @@ async def read_steps(engine: Engine, ctx: Context, wanted: Wanted) -> list[Found
     """
     if wanted.modalities is not None and not wanted.modalities:
         return []
-    async with engine.store.connection() as connection:
+    async with engine.store.connection(ctx.tenant) as connection:
         tasks = await _tasks(engine, ctx, connection, wanted.query())
         orders = await _read(
             engine, ctx, connection, (("ServiceRequest", task["id"]) for task, _ in tasks)

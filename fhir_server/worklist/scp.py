@@ -25,6 +25,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from fhir_server.context import Context
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Refusal
+from fhir_server.security.principal import program
 from fhir_server.storage.ownership import OwnershipLost, owning
 from fhir_server.worklist.answers import answer, read_keys, wanted
 from fhir_server.worklist.encoding import Encoding
@@ -55,7 +56,7 @@ _NAME = "worklist"
 
 def step_context(station: str, base_url: str) -> Context:
     """A device that calls is nobody else than a system, known by its title."""
-    return Context(principal=f"dicom:{station}", roles=frozenset({"system"}), base_url=base_url)
+    return Context(principal=program(f"dicom:{station}"), door="dicom", base_url=base_url)
 
 
 class WorklistServer:

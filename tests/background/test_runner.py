@@ -36,12 +36,12 @@ async def worker(database: str, store: PooledStore, **kinds: Kind) -> AsyncItera
 
 
 async def enqueue(store: PooledStore, kind: str, payload: Any = None) -> int:
-    async with store.connection() as connection:
+    async with store.connection("default") as connection:
         return await jobs.enqueue(connection, "default", kind, payload, datetime.now(UTC))
 
 
 async def row(store: PooledStore, job: int) -> tuple[Any, ...]:
-    async with store.connection() as connection:
+    async with store.connection("default") as connection:
         cursor = await connection.execute(
             "select state, attempts, last_error, payload from tenant_default.job where id = %s",
             (job,),
@@ -130,7 +130,7 @@ async def test_what_a_stopped_worker_had_done_is_not_done_again(
 ) -> None:
     async def half(work: Work) -> None:
         if work.job.payload == "begun":
-            async with store.connection() as connection:
+            async with store.connection("default") as connection:
                 await work.checkpoint(connection, "half")
             await asyncio.sleep(60)
 
@@ -154,7 +154,7 @@ async def test_a_worker_that_lost_its_lease_cannot_note_or_finish_anything(
     async def slow(work: Work) -> None:
         if work.job.attempts > 1:
             return
-        async with store.connection() as connection:
+        async with store.connection("default") as connection:
             await connection.execute(
                 "update tenant_default.job set claimed_until = now() - interval '1 s' "
                 "where id = %s",

@@ -42,7 +42,7 @@ async def deaf(database: str) -> AsyncIterator[Engine]:
     await store.open()
     zone = ZoneInfo("UTC")
     indexes = Indexes(partial(Extractor, base_url=BASE_URL, zone=zone))
-    async with store.connection() as connection:
+    async with store.connection("default") as connection:
         await prepare(connection, "default", datetime.now(UTC))
         await indexes.reload(connection, "default")
     structure = StructureCheck(definitions())
@@ -66,7 +66,7 @@ async def added(engine: Engine, code: str) -> None:
     """A parameter that another worker takes up."""
     change = Change(f"SearchParameter/{code}", parameter(code, "Patient.gender"))
     generation = engine.index(CTX).generation
-    async with engine.store.transaction() as connection:
+    async with engine.store.transaction("default") as connection:
         assert await take_effect(connection, "default", [change], datetime.now(UTC))
     assert engine.index(CTX).generation == generation
 
@@ -80,7 +80,7 @@ def request(resource: dict[str, Any]) -> Request:
 
 
 async def found_by(engine: Engine, code: str) -> set[str]:
-    async with engine.store.connection() as connection:
+    async with engine.store.connection("default") as connection:
         cursor = await connection.execute(
             "select id from tenant_default.resource where %s = any(keys)",
             (key(f"Patient|{code}", token_any_system("male")),),
@@ -119,7 +119,7 @@ async def test_a_transaction_that_creates_and_updates(deaf: Engine) -> None:
 async def test_a_database_that_was_put_back_to_an_earlier_state(deaf: Engine) -> None:
     await added(deaf, "of-old-state")
     await update(deaf, CTX, request(patient("o1")))
-    async with deaf.store.connection() as connection:
+    async with deaf.store.connection("default") as connection:
         await connection.execute("update tenant_default.index_state set generation = 0")
         await connection.execute("delete from tenant_default.search_parameter")
     await update(deaf, CTX, request(patient("o2")))

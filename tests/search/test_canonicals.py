@@ -103,7 +103,10 @@ async def test_what_a_transaction_wrote_and_took_back_is_not_kept(
     engine = Terminology(StoredAndShipped())
     url = f"{SYSTEM}/undone"
     await put(client, "undone", code_system("before", url=url))
-    async with store.connection() as connection, connection.transaction(force_rollback=True):
+    async with (
+        store.connection("default") as connection,
+        connection.transaction(force_rollback=True),
+    ):
         await connection.execute(
             "update tenant_default.resource set version = version + 1, content = "
             "jsonb_set(content, '{concept,0,code}', '\"never\"') where id = 'undone'"
@@ -119,7 +122,7 @@ async def test_asking_needs_one_connection_at_a_time(
     client: httpx.AsyncClient, store: PooledStore
 ) -> None:
     engine = Terminology(StoredAndShipped())
-    async with store.connection() as connection, store.connection():
+    async with store.connection("default") as connection, store.connection("default"):
         search = engine.of(CTX, BoundStore(store, connection))
         systems = await search.codes_of("http://hl7.org/fhir/ValueSet/administrative-gender")
     assert systems == {GENDER: {"male", "female", "other", "unknown"}}
@@ -127,7 +130,10 @@ async def test_asking_needs_one_connection_at_a_time(
 
 async def test_a_url_is_looked_up_by_the_index_of_keys(store: PooledStore) -> None:
     query = canonicals._LOCATE.replace("{s}", "tenant_default")
-    async with store.connection() as connection, connection.transaction(force_rollback=True):
+    async with (
+        store.connection("default") as connection,
+        connection.transaction(force_rollback=True),
+    ):
         await connection.execute("set local enable_seqscan = off")
         cursor = await connection.execute(f"explain {query}", ([1, 2],), prepare=False)
         plan = "\n".join(row[0] for row in await cursor.fetchall())

@@ -23,7 +23,7 @@ async def store(database: str) -> AsyncIterator[PooledStore]:
 
 async def refusal_of(store: PooledStore, statement: str) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        async with store.connection() as connection:
+        async with store.connection("default") as connection:
             await connection.execute(statement)
     return caught.value
 
@@ -43,7 +43,7 @@ async def test_a_database_that_is_down_is_unavailable_and_says_when_to_come_back
 
 
 async def test_waiting_for_a_connection_has_an_end(store: PooledStore) -> None:
-    async with store.connection(), store.connection():
+    async with store.connection("default"), store.connection("default"):
         assert isinstance(await refusal_of(store, "select 1"), Unavailable)
 
 
@@ -69,18 +69,18 @@ async def test_a_database_that_gives_up_is_unavailable(store: PooledStore, state
 
 async def test_a_defect_of_ours_stays_an_error(store: PooledStore) -> None:
     with pytest.raises(psycopg.errors.SyntaxError):
-        async with store.connection() as connection:
+        async with store.connection("default") as connection:
             await connection.execute("selekt 1")
 
 
 async def test_a_transaction_is_undone_when_its_block_fails(store: PooledStore) -> None:
-    async with store.connection() as connection:
+    async with store.connection("default") as connection:
         await connection.execute("create table if not exists public.t (x int)")
     with suppress(RuntimeError):
-        async with store.transaction() as connection:
+        async with store.transaction("default") as connection:
             await connection.execute("insert into public.t values (1)")
             raise RuntimeError
-    async with store.connection() as connection:
+    async with store.connection("default") as connection:
         cursor = await connection.execute("select count(*) from public.t")
         assert await cursor.fetchone() == (0,)
 
@@ -92,7 +92,7 @@ async def test_row_ids_never_repeat_within_and_between_processes(
     await other.open()
 
     async def take(of: PooledStore, count: int) -> list[int]:
-        async with of.connection() as connection:
+        async with of.connection("default") as connection:
             return await of.row_ids(connection, "default", count)
 
     try:
@@ -109,15 +109,15 @@ async def test_row_ids_never_repeat_within_and_between_processes(
 
 
 async def test_row_ids_need_no_second_connection(store: PooledStore) -> None:
-    async with store.connection() as first, store.connection():
+    async with store.connection("default") as first, store.connection("default"):
         assert len(await store.row_ids(first, "default", 5000)) == 5000
 
 
 async def test_a_connection_that_broke_is_replaced(database: str, store: PooledStore) -> None:
     with pytest.raises(Unavailable):
-        async with store.connection() as connection:
+        async with store.connection("default") as connection:
             await connection.execute("select pg_terminate_backend(pg_backend_pid())")
-    async with store.connection() as connection:
+    async with store.connection("default") as connection:
         await connection.execute("select 1")
 
 
@@ -127,9 +127,9 @@ async def test_a_text_that_a_transaction_finds_there_is_asked_for_once(database:
     await first.open()
     await second.open()
     try:
-        async with first.connection() as connection:
+        async with first.connection("default") as connection:
             await first.learn(connection, "default", text)
-        async with second.transaction() as connection:
+        async with second.transaction("default") as connection:
             await second.learn(connection, "default", [*text, (77, "new")])
             # Another question would fail here.
             await connection.execute("alter table tenant_default.vocabulary rename to hidden")
@@ -146,11 +146,11 @@ async def test_a_text_of_a_transaction_that_fails_is_learnt_again(database: str)
     await store.open()
     try:
         with suppress(RuntimeError):
-            async with store.transaction() as connection:
+            async with store.transaction("default") as connection:
                 await store.learn(connection, "default", text)
                 await store.learn(connection, "default", text)
                 raise RuntimeError
-        async with store.connection() as connection:
+        async with store.connection("default") as connection:
             await store.learn(connection, "default", text)
             cursor = await connection.execute(
                 "select value from tenant_default.vocabulary where parameter = 78"

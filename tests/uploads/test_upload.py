@@ -191,7 +191,7 @@ async def test_uploads_are_found_by_source_outcome_patient_study_and_time(
     id_ = record.partition("/")[2]
     event = resource_of(await client.get(record))
     assert event["period"]["start"] <= event["period"]["end"]
-    assert event["agent"][0]["who"] == {"display": "anonymous"}
+    assert event["agent"][0]["who"] == {"display": "local administrator"}
     searches = [
         "subtype=manual&outcome=4",
         f"patient={at.patient}",

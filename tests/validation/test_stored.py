@@ -151,7 +151,7 @@ async def test_what_a_transaction_took_back_never_counts(
         "jsonb_set(content, '{differential,element,1,min}', '0') "
         "where type = 'StructureDefinition' and id = 't'"
     )
-    async with store.connection() as connection:
+    async with store.connection("default") as connection:
         async with connection.transaction(force_rollback=True):
             await connection.execute(take_away)
             await definition_state.bump(connection, CTX.tenant, ["StructureDefinition"])

@@ -1,6 +1,6 @@
 """ORD-4: the Specimen that $collect-sample makes."""
 
-from fhir_server.context import ROLES
+from fhir_server.security.principal import ROLES
 from fhir_server.workflow.actors import Actor
 from fhir_server.workflow.canonicals import structure_definition
 from fhir_server.workflow.specimens import collected

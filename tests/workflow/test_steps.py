@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from fhir_server.context import ROLES
 from fhir_server.outcome import Refusal
+from fhir_server.security.principal import ROLES
 from fhir_server.workflow.actors import Actor, roles_of, unnamed
 from fhir_server.workflow.canonicals import WORKFLOW_ERROR
 from fhir_server.workflow.recording import Note, business_status, noted, notes
