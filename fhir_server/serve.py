@@ -22,7 +22,7 @@ from fhir_server.logs import configure_logs
 from fhir_server.messaging.settings import read_messaging
 from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
-from fhir_server.storage.migrate import migrate
+from fhir_server.storage.migrate import migrate_all
 
 log = logging.getLogger(__name__)
 
@@ -171,13 +171,14 @@ def _images(settings: Settings) -> Iterator[Settings]:
 
 def _migrated(database_url: str, *, tell: bool = False) -> bool:
     try:
-        before, after = migrate(database_url)
+        done = migrate_all(database_url)
     except (psycopg.OperationalError, RuntimeError) as error:
         _refuse(f"the database cannot be used: {error}")
         return False
     if tell:
-        change = f"is at revision {after}" if before == after else f"went from {before} to {after}"
-        sys.stdout.write(f"The database {change}.\n")
+        for schema, (before, after) in done.items():
+            change = f"at revision {after}" if before == after else f"from {before} to {after}"
+            sys.stdout.write(f"{schema}: {change}\n")
     return True
 
 

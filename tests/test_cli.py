@@ -8,7 +8,7 @@ import pytest
 from fhir_server import __version__
 from fhir_server.cli import main, parser
 from fhir_server.settings import Settings
-from fhir_server.storage.migrate import HEAD
+from fhir_server.storage.migrate import HEAD, SERVER_HEAD
 from tests.conftest import free_port
 
 
@@ -53,9 +53,15 @@ def test_migrate_takes_only_what_concerns_the_database() -> None:
 
 def test_migrate_says_what_it_did_and_does_it_once(empty_database: str) -> None:
     first = run("migrate", "--database-url", empty_database)
-    assert (first.returncode, first.stdout) == (0, f"The database went from None to {HEAD}.\n")
+    assert (first.returncode, first.stdout) == (
+        0,
+        f"fhir_server: from None to {SERVER_HEAD}\ntenant_default: from None to {HEAD}\n",
+    )
     second = run("migrate", "--database-url", empty_database)
-    assert (second.returncode, second.stdout) == (0, f"The database is at revision {HEAD}.\n")
+    assert (second.returncode, second.stdout) == (
+        0,
+        f"fhir_server: at revision {SERVER_HEAD}\ntenant_default: at revision {HEAD}\n",
+    )
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])

@@ -32,6 +32,9 @@ class Store(Protocol):
     def transaction(self, tenant: str) -> "AsyncConnectionContext":
         """A connection inside a transaction, committed when the block ends without an error."""
 
+    def server(self) -> "AsyncConnectionContext":
+        """A connection to what is no tenant's, the schema `fhir_server`; autocommit."""
+
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""
 
@@ -116,6 +119,10 @@ class PooledStore:
 
     def connection(self, tenant: str) -> "_Borrowed":
         """A connection to a tenant's data on which each statement commits by itself."""
+        return _Borrowed(self._pool)
+
+    def server(self) -> "_Borrowed":
+        """A connection to what is no tenant's, the schema `fhir_server`; autocommit."""
         return _Borrowed(self._pool)
 
     @asynccontextmanager
@@ -250,6 +257,10 @@ class BoundStore:
         yield self._connection
 
     transaction = connection
+
+    def server(self) -> AsyncConnectionContext:
+        """A connection to what is no tenant's, outside the transaction."""
+        return self._store.server()
 
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""

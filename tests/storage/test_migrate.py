@@ -1,6 +1,9 @@
 """Bringing a database to this release's schema."""
 
+import subprocess
+import sys
 import threading
+from collections.abc import Mapping
 
 import psycopg
 import pytest
@@ -8,12 +11,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import MetaData, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from fhir_server.packaged import folder
-from fhir_server.storage.migrate import HEAD, current_revision, migrate, schema_name
+from fhir_server.storage.migrate import (
+    HEAD,
+    SERVER_HEAD,
+    current_revision,
+    migrate,
+    migrate_all,
+    schema_name,
+)
 from fhir_server.storage.schema import INDEX_PURPOSES, metadata
+from fhir_server.storage.schema.server import SERVER_INDEX_PURPOSES, server_metadata
 from tests.conftest import fresh_database
 
 
@@ -58,6 +69,30 @@ def test_tenants_have_schemas_of_their_own(postgres: str) -> None:
         assert rows == [("tenant_default", rows[0][1]), ("tenant_north", rows[0][1])]
 
 
+def test_all_tenants_are_brought_to_the_newest_revision(postgres: str) -> None:
+    with fresh_database(postgres, "migrate_all") as url:
+        migrate(url, "north", to="0005")
+        assert migrate_all(url) == {
+            "fhir_server": (SERVER_HEAD, SERVER_HEAD),
+            "tenant_default": (None, HEAD),
+            "tenant_north": ("0005", HEAD),
+        }
+        with psycopg.connect(url) as connection:
+            rows = connection.execute("select name, state from fhir_server.tenant order by name")
+            assert rows.fetchall() == [("default", "ready"), ("north", "ready")]
+
+
+def test_what_is_up_to_date_is_left_without_alembic(database: str) -> None:
+    program = (
+        "import sys\nfrom fhir_server.storage.migrate import migrate_all\n"
+        "migrate_all(sys.argv[1])\nprint('alembic' in sys.modules)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, database], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "False\n"
+
+
 def test_a_database_of_a_newer_release_is_refused(postgres: str) -> None:
     with fresh_database(postgres, "migrate_newer") as url:
         migrate(url)
@@ -78,27 +113,35 @@ def test_a_name_that_no_schema_should_have_is_no_tenant(name: str) -> None:
         schema_name(name)
 
 
-def test_the_newest_revision_is_the_newest_file() -> None:
+@pytest.mark.parametrize(("versions", "head"), [("versions", HEAD), ("server", SERVER_HEAD)])
+def test_the_newest_revision_is_the_newest_file(versions: str, head: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(folder("migrations")))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(folder("migrations") / versions))
     script = ScriptDirectory.from_config(config)
-    assert script.get_current_head() == HEAD
+    assert script.get_current_head() == head
     # Revisions are compared as text when a newer database is recognised.
     revisions = [revision.revision for revision in script.walk_revisions()]
     assert revisions == sorted(revisions, reverse=True)
     assert {len(revision) for revision in revisions} == {4}
 
 
-def test_the_migrated_database_is_what_the_code_describes(database: str) -> None:
+@pytest.mark.parametrize(
+    ("schema", "described"), [("tenant_default", metadata), ("fhir_server", server_metadata)]
+)
+def test_the_migrated_database_is_what_the_code_describes(
+    database: str, schema: str, described: MetaData
+) -> None:
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(database), poolclass=NullPool
     )
     with engine.connect() as connection:
-        connection.execute(text("set search_path to tenant_default"))
+        connection.execute(text(f"set search_path to {schema}"))
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
-        differences = compare_metadata(context, metadata)
+        differences = compare_metadata(context, described)
     engine.dispose()
     unexpected = [
         item
@@ -136,16 +179,24 @@ def test_a_database_of_the_former_release_keeps_its_data(postgres: str) -> None:
             assert [len(value) for (value,) in secret.fetchall()] == [32]
 
 
-def test_every_table_and_index_says_what_it_serves(database: str) -> None:
+@pytest.mark.parametrize(
+    ("schema", "described", "purposes"),
+    [
+        ("tenant_default", metadata, INDEX_PURPOSES),
+        ("fhir_server", server_metadata, SERVER_INDEX_PURPOSES),
+    ],
+)
+def test_every_table_and_index_says_what_it_serves(
+    database: str, schema: str, described: MetaData, purposes: Mapping[str, str]
+) -> None:
     with psycopg.connect(database) as connection:
         rows = connection.execute(
             "select relname, obj_description(oid, 'pg_class') from pg_class "
-            "where relnamespace = 'tenant_default'::regnamespace and relkind in ('r', 'i') "
-            "and relname not like 'alembic_version%'"
+            "where relnamespace = %s::regnamespace and relkind in ('r', 'i') "
+            "and relname not like 'alembic_version%%'",
+            (schema,),
         ).fetchall()
-    assert len(rows) > 15
     assert [name for name, comment in rows if not comment] == []
-    found = {name: comment for name, comment in rows if name in INDEX_PURPOSES}
-    assert found == INDEX_PURPOSES
-    tables = set(metadata.tables)
-    assert {name for name, _ in rows} == tables | set(INDEX_PURPOSES)
+    found = {name: comment for name, comment in rows if name in purposes}
+    assert found == purposes
+    assert {name for name, _ in rows} == set(described.tables) | set(purposes)
