@@ -17,8 +17,6 @@ from fhir_server.xml import encode_xml
 Header = tuple[bytes, bytes]
 
 _VARY = (b"vary", b"accept")
-# Browsers must not guess: an uploaded Binary could otherwise be run as a page.
-_NO_SNIFF = (b"x-content-type-options", b"nosniff")
 _WRITING = frozenset({"POST", "PUT", "PATCH"})
 # Larger bodies become XML in a thread, so that other requests go on.
 _LARGE = 256 * 1024
@@ -36,7 +34,7 @@ async def answer_result(
     send: Send, ctx: Context, request: Request, result: Result, format_: Format, *, pretty: bool
 ) -> None:
     """Send what an interaction gave; HEAD gets the headers alone."""
-    headers: list[Header] = [(b"x-request-id", ctx.request_id.encode()), _NO_SNIFF, _VARY]
+    headers: list[Header] = [(b"x-request-id", ctx.request_id.encode()), _VARY]
     if result.version:
         headers.append((b"etag", b'W/"%d"' % result.version))
     if result.last_updated is not None:
@@ -99,7 +97,7 @@ async def answer_refusal(
 ) -> None:
     """Send an OperationOutcome."""
     format_, body = _outcome(refusal, format_, pretty=pretty)
-    headers = [format_.header, (b"x-request-id", request_id.encode()), _NO_SNIFF, _VARY]
+    headers = [format_.header, (b"x-request-id", request_id.encode()), _VARY]
     headers.extend(
         (name.lower().encode(), value.encode()) for name, value in refusal.headers.items()
     )

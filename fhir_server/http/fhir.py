@@ -24,6 +24,8 @@ from fhir_server.http.negotiation import (
     check_patch_type,
     negotiate,
 )
+from fhir_server.http.protection import Headers as ProtectingHeaders
+from fhir_server.http.protection import protection
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import http_date
 from fhir_server.interactions.request import Prefer, Request, decode_query
@@ -63,12 +65,15 @@ class FhirApplication:
     def __init__(self, engine: Engine, settings: HttpSettings) -> None:
         self._engine = engine
         self._settings = settings
+        self._always = protection(settings.base_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry out one HTTP request."""
         started = time.perf_counter()
         headers = _headers(scope["headers"])
-        exchange = _Exchange(self._engine, self._settings, scope, headers, receive, send)
+        exchange = _Exchange(
+            self._engine, self._settings, self._always, scope, headers, receive, send
+        )
         try:
             async with asyncio.timeout(self._settings.timeout):
                 await exchange.carry_out()
@@ -107,6 +112,7 @@ class _Exchange:
         self,
         engine: Engine,
         settings: HttpSettings,
+        always: ProtectingHeaders,
         scope: Scope,
         headers: Headers,
         receive: Receive,
@@ -114,6 +120,7 @@ class _Exchange:
     ) -> None:
         self._engine = engine
         self._settings = settings
+        self._always = always
         self._scope = scope
         self._headers = headers
         self._receive = receive
@@ -163,6 +170,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._started = True
             self.status = message["status"]
+            message["headers"].extend(self._always)
         await self._send_raw(message)
 
     def _segments(self) -> list[str]:

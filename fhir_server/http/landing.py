@@ -3,23 +3,25 @@
 from html import escape
 
 from fhir_server import __version__
+from fhir_server.http.protection import page_policy
 
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem;
+  color: #1b2733; background: #fff }
+h1 { font-size: 1.6rem; margin-bottom: 0 }
+table { border-collapse: collapse; width: 100% }
+td, th { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #dde3e9 }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+pre { background: #f2f5f8; padding: .75rem; overflow-x: auto; border-radius: 4px }
+a { color: #0b5cad }
+"""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>FHIR server</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem;
-  color: #1b2733; background: #fff }}
-h1 {{ font-size: 1.6rem; margin-bottom: 0 }}
-table {{ border-collapse: collapse; width: 100% }}
-td, th {{ text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #dde3e9 }}
-td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums }}
-pre {{ background: #f2f5f8; padding: .75rem; overflow-x: auto; border-radius: 4px }}
-a {{ color: #0b5cad }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <h1>FHIR server</h1>
@@ -44,6 +46,8 @@ curl '{base}/Patient?name=chal'</pre>
 </html>
 """
 
+# Nothing is loaded and no script is run.
+PAGE_HEADERS = {"Content-Security-Policy": page_policy(_STYLE)}
 
 _NO_PATIENTS = """<p>No patients yet. <code>fhir-server load FILE</code> puts some in,
 <code>fhir-server demo</code> a small hospital.</p>
@@ -56,7 +60,10 @@ def page(base_url: str, counts: dict[str, int] | None) -> str:
     counts: resources by type; None when the database does not answer.
     """
     return _PAGE.format(
-        version=escape(__version__), base=escape(base_url), contents=_contents(base_url, counts)
+        style=_STYLE,
+        version=escape(__version__),
+        base=escape(base_url),
+        contents=_contents(base_url, counts),
     )
 
 

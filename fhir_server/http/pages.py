@@ -14,10 +14,11 @@ from fhir_server import __version__
 from fhir_server.fhir_json import encode
 from fhir_server.http.body import Receive, Scope, Send
 from fhir_server.http.fhir import FhirApplication, HttpSettings
-from fhir_server.http.landing import page
+from fhir_server.http.landing import PAGE_HEADERS, page
 from fhir_server.http.metrics import exposition
 from fhir_server.http.negotiation import CONTENT_TYPE
 from fhir_server.http.openapi import description
+from fhir_server.http.protection import protected, protection
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Issue, Refusal, operation_outcome
 from fhir_server.storage import resources
@@ -53,6 +54,7 @@ class Application:
     ) -> None:
         self.engine = engine
         self.pages = pages(engine, settings, life, beside or Beside())
+        self._pages = protected(self.pages, protection(settings.base_url))
         self._fhir = FhirApplication(engine, settings)
         self._path = settings.path
         self._below = settings.path + "/"
@@ -64,7 +66,7 @@ class Application:
             if path.startswith(self._below) or path == self._path:
                 await self._fhir(scope, receive, send)
                 return
-        await self.pages(scope, receive, send)
+        await self._pages(scope, receive, send)
 
 
 def pages(engine: Engine, settings: HttpSettings, life: Life, beside: Beside) -> FastAPI:
@@ -107,7 +109,7 @@ def _add_pages(
         base_url = (
             settings.base_url or f"{request.url.scheme}://{request.url.netloc}{settings.path}"
         )
-        return HTMLResponse(page(base_url, await counts.get()))
+        return HTMLResponse(page(base_url, await counts.get()), headers=PAGE_HEADERS)
 
     @app.api_route("/health/live", methods=_READING, include_in_schema=False)
     async def live() -> JSONResponse:
