@@ -48,7 +48,7 @@ async def _delete(
         raise Conflict(Issue("multiple-matches", text))
     await archive.mark_deleting(connection, ctx.tenant, holding.uid, ids)
     who = dict(actor.reference)
-    name = str(who.get("reference") or who.get("display") or ctx.principal)
+    name = str(who.get("reference") or who.get("display") or ctx.principal.name)
     await deletion.ask(connection, ctx, holding.uid, ids, reason, name)
     targets = ["/".join(holding.identity)]
     holding.tell(records.provenance("delete", targets, who, holding.at, reason))

@@ -30,7 +30,7 @@ def upload_record(ctx: Context, report: UploadReport) -> Json:
         "recorded": instant_text(report.ended),
         "outcome": _OUTCOMES[report.outcome],
         "outcomeDesc": f"{report.outcome}: {taken} of {len(report.files)} files are kept",
-        "agent": [{"who": {"display": ctx.principal}, "requestor": True}],
+        "agent": [{"who": {"display": ctx.principal.name}, "requestor": True}],
         "source": {"observer": {"display": "fhir-server"}},
         "entity": [*_about(report), *map(_file, report.files)],
     }
