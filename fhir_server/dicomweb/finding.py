@@ -44,19 +44,19 @@ class Finding:
         if not query.values:
             # Nothing is compared again, so that only rows of the page are asked for.
             wanted = wanted[query.offset : query.offset + query.limit]
-            return [told(each, base) for each in await self._rows(wanted)]
-        return [told(each, base) for each in query.page(await self._rows(wanted))]
+            return [told(each, base) for each in await self._rows(wanted, query)]
+        return [told(each, base) for each in query.page(await self._rows(wanted, query))]
 
     async def series(self, ctx: Context, at: Place, query: Query, base: str) -> list[Json]:
         """The series of a study."""
         await self.study(ctx, at.study)
-        rows = await self._json(f"{at.in_archive}/series", at.study)
+        rows = await self._json(f"{at.in_archive}/series?{query.in_archive}", at.study)
         return [told(each, base) for each in query.page(rows)]
 
     async def instances(self, ctx: Context, at: Place, query: Query, base: str) -> list[Json]:
         """The instances of a study or of a series."""
         await self.study(ctx, at.study)
-        rows = await self._json(f"{at.in_archive}/instances", at.study)
+        rows = await self._json(f"{at.in_archive}/instances?{query.in_archive}", at.study)
         return [told(each, base) for each in query.page(rows)]
 
     async def study(self, ctx: Context, uid: str) -> Json:
@@ -88,13 +88,14 @@ class Finding:
         found.sort(key=lambda each: each.tags.get("StudyDate", ""), reverse=True)
         return [each.uid for each in found]
 
-    async def _rows(self, uids: Sequence[str]) -> list[Json]:
+    async def _rows(self, uids: Sequence[str], query: Query) -> list[Json]:
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def row(uid: str) -> list[Json]:
             async with turns:
                 # Digits and dots alone: the archive does not decode queries.
-                answer = await self._archive.get(f"/dicom-web/studies?StudyInstanceUID={uid}")
+                path = f"/dicom-web/studies?StudyInstanceUID={uid}&{query.in_archive}"
+                answer = await self._archive.get(path)
             found: list[Json] = msgspec.json.decode(answer.content)
             return found
 

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from fhir_server.context import Context
 from fhir_server.dicom.orthanc import ArchiveAway, Orthanc
-from fhir_server.dicomweb.accepting import not_acceptable
+from fhir_server.dicomweb.accepting import Accepted, not_acceptable
 from fhir_server.dicomweb.finding import Finding
 from fhir_server.dicomweb.places import Place, told
 from fhir_server.dicomweb.relaying import Relay
@@ -65,31 +65,38 @@ class Retrieving:
 
         return await asyncio.to_thread(read)
 
-    async def files(self, ctx: Context, at: Place, accept: str) -> Response:
+    async def files(self, ctx: Context, at: Place, accept: Accepted) -> Response:
         """Whole files."""
+        if accept.alone and not at.instance:
+            raise not_acceptable("Several files are given as multipart/related only")
         await self._finding.study(ctx, at.study)
         return await self._relayed(at, at.in_archive, accept)
 
     async def frames(
-        self, ctx: Context, at: Place, numbers: Sequence[int], accept: str
+        self, ctx: Context, at: Place, numbers: Sequence[int], accept: Accepted
     ) -> Response:
         """Frames of an instance, counted from 1."""
+        if accept.alone and len(numbers) > 1:
+            raise not_acceptable("Several frames are given as multipart/related only")
         await self._finding.study(ctx, at.study)
         listed = ",".join(map(str, numbers))
         return await self._relayed(at, f"{at.in_archive}/frames/{listed}", accept)
 
-    async def bulk(self, ctx: Context, at: Place, path: str, accept: str) -> Response:
+    async def bulk(self, ctx: Context, at: Place, path: str, *, alone: bool) -> Response:
         """A value that metadata refer to."""
         await self._finding.study(ctx, at.study)
+        accept = Accepted('multipart/related; type="application/octet-stream"', alone)
         return await self._relayed(at, f"{at.in_archive}/bulk/{path}", accept)
 
-    async def _relayed(self, at: Place, path: str, accept: str) -> Response:
+    async def _relayed(self, at: Place, path: str, accept: Accepted) -> Response:
         stack = AsyncExitStack()
         try:
-            answer = await stack.enter_async_context(self._archive.stream(path, {"Accept": accept}))
+            headers = {"Accept": accept.header}
+            answer = await stack.enter_async_context(self._archive.stream(path, headers))
             if answer.status_code != 200:
                 await self._refuse(at, answer.status_code)
-            relay = Relay(answer)
+            relay = Relay(answer, alone=accept.alone)
+            await relay.begin()
         except ArchiveAway as away:
             await stack.aclose()
             if away.answered >= 500:
@@ -105,8 +112,7 @@ class Retrieving:
                 async for piece in relay.pieces():
                     yield piece
 
-        headers = NO_SNIFF | {"Content-Type": relay.content_type}
-        return StreamingResponse(pieces(), headers=headers)
+        return StreamingResponse(pieces(), headers=NO_SNIFF | relay.headers)
 
     async def _refuse(self, at: Place, status: int) -> None:
         if status == 404:

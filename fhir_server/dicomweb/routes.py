@@ -117,11 +117,10 @@ class DicomWeb:
 
     async def bulk(self, request: Request) -> Response:
         """WADO-RS of bulk data."""
-        accepting.frames(_accept(request))
+        alone = accepting.frames(_accept(request)).alone
         path = bulk_path(request.path_params["path"])
         at, ctx = _place(request), self._context(request)
-        accept = 'multipart/related; type="application/octet-stream"'
-        return await self._retrieving.bulk(ctx, at, path, accept)
+        return await self._retrieving.bulk(ctx, at, path, alone=alone)
 
     async def rendered(self, request: Request) -> Response:
         """WADO-RS of pictures."""

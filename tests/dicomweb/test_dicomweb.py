@@ -58,6 +58,23 @@ def test_studies_are_found_by_every_key(viewer: Viewer, web: DICOMwebClient) -> 
     assert len(found) == 2
 
 
+def test_rows_tell_the_fields_that_are_asked_for(viewer: Viewer) -> None:
+    """However they are written; OHIF encodes the commas, which an archive does not decode."""
+    uid = viewer.shipped("CT_small.dcm").split("/")[3]
+    for level, query, tag, expected in (
+        ("studies", "", "00081030", "e+1"),
+        ("studies", "includefield=00081030%2C00100030", "00081030", "e+1"),
+        ("series", "includefield=00080021,SeriesNumber", "00200011", 1),
+        ("series", "includefield=Manufacturer&includefield=all", "00080070", "GE MEDICAL SYSTEMS"),
+    ):
+        target = f"studies/{uid}/series?" if level == "series" else f"studies?0020000D={uid}&"
+        (row,) = viewer.client.get(f"/dicom-web/{target}{query}").json()
+        assert row[tag]["Value"] == [expected], query
+    for wrong in ("0008103", "Bogus", "00080060;x", "%2e%2e/system"):
+        answer = viewer.client.get(f"/dicom-web/studies?includefield={wrong}")
+        assert answer.status_code == 400, wrong
+
+
 def test_pages_follow_each_other(viewer: Viewer, web: DICOMwebClient) -> None:
     every = values(web.search_for_studies(), STUDY)
     pages = [values(web.search_for_studies(limit=3, offset=at), STUDY) for at in (0, 3, 6)]
@@ -163,6 +180,43 @@ def test_frames_are_the_pixels_and_no_part_tells_where_the_archive_is(
     assert viewer.client.get(f"{path}/frames/2").status_code == 404
     for wrong in ("0", "x", "1,,2", "-1", "1;2"):
         assert viewer.client.get(f"{path}/frames/{wrong}").status_code == 400, wrong
+
+
+def test_one_thing_is_given_without_parts_to_who_wants_it_so(viewer: Viewer) -> None:
+    """As viewers fetch bulk data and files; several things are given in parts only."""
+    path = viewer.shipped("CT_small.dcm")
+    file = (SHIPPED / "CT_small.dcm").read_bytes()
+    pixels = pydicom.dcmread(SHIPPED / "CT_small.dcm").PixelData
+    waveform = pydicom.dcmread(SHIPPED / "waveform_ecg.dcm").WaveformSequence[0].WaveformData
+    bulk = f"{viewer.shipped('waveform_ecg.dcm')}/bulk/54000100/1/54001010"
+    octets, dicom = "application/octet-stream", "application/dicom"
+    for target, accept, expected in (
+        (f"{path}/frames/1", octets, pixels),
+        (path, dicom, file),
+        (bulk, octets, waveform),
+    ):
+        answer = viewer.client.get(target, headers={"Accept": accept})
+        assert answer.status_code == 200, target
+        assert answer.headers["content-type"].partition(";")[0] == accept
+        assert answer.content == expected, target
+    frames = f"{viewer.shipped('examples_ybr_color.dcm')}/frames/1,2"
+    assert viewer.client.get(frames, headers={"Accept": octets}).status_code == 406
+    study = f"/dicom-web/studies/{viewer.scan.study}"
+    assert viewer.client.get(study, headers={"Accept": dicom}).status_code == 406
+
+
+def test_octets_are_pixels_that_need_no_codec_unless_another_syntax_is_taken(
+    viewer: Viewer,
+) -> None:
+    """PS3.18 8.7.3.5.2: octets mean Explicit VR Little Endian where no syntax is named."""
+    path = f"{viewer.shipped('examples_ybr_color.dcm')}/frames/1"
+    dataset = pydicom.dcmread(SHIPPED / "examples_ybr_color.dcm")
+    size = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel
+    plain = viewer.client.get(path, headers={"Accept": "application/octet-stream"})
+    assert len(plain.content) == size
+    (stored, *_) = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=30)
+    accept = "application/octet-stream; transfer-syntax=*"
+    assert viewer.client.get(path, headers={"Accept": accept}).content == stored
 
 
 def test_files_come_back_as_they_were_stored(viewer: Viewer, web: DICOMwebClient) -> None:
