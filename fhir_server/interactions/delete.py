@@ -54,7 +54,7 @@ async def _store_deletion(
             return _deleted(request, old.version)
         row = deletion(engine, ctx, old)
         if await supersede(engine, ctx, connection, row, old.version):
-            return _deleted(request, row.version)
+            return _deleted(request, row.version, written=True)
     name = f"{request.type}/{request.id}"
     raise Conflict(Issue("conflict", f"{name} changed {ATTEMPTS} times while it was to be deleted"))
 
@@ -70,7 +70,7 @@ async def _delete_by_rules(
         return _deleted(request, old.version)
     change = Change(request.type, request.id, old, None, "DELETE")
     stored = await carry_out(engine, ctx, connection, change)
-    return _deleted(request, stored.version)
+    return _deleted(request, stored.version, written=True)
 
 
 def _never_was(request: Request) -> Result:
@@ -78,7 +78,14 @@ def _never_was(request: Request) -> Result:
     return Result(204, outcome=[Issue("informational", text, "", "information")])
 
 
-def _deleted(request: Request, version: int) -> Result:
+def _deleted(request: Request, version: int, *, written: bool = False) -> Result:
     text = f"{request.type}/{request.id} is deleted, as version {version}"
     note = Issue("informational", text, "", "information")
-    return Result(204, type=request.type, id=request.id, version=version, outcome=[note])
+    return Result(
+        204,
+        type=request.type,
+        id=request.id,
+        version=version,
+        outcome=[note],
+        written=written,
+    )

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from fhir_server.audit.trail import NO_AUDIT, Audit
 from fhir_server.context import Context
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.interactions.routing import Router
 from fhir_server.interactions.rules import NoRules, Rules
+from fhir_server.interactions.sight import sight_of
 from fhir_server.outcome import Issue, Unavailable
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.index import SearchIndex
@@ -72,6 +74,7 @@ class Engine:
     demands: Demands = field(default_factory=Demands)
     rules: Rules = field(default_factory=NoRules)
     statistics: Statistics = field(default_factory=Statistics)
+    audit: Audit = NO_AUDIT
 
     def statements(self, ctx: Context) -> Statements:
         """The SQL of the context's tenant."""
@@ -92,7 +95,9 @@ class Engine:
         """Where a search of the context's tenant is carried out."""
         schema = self.statements(ctx).schema
         terminology = self.terminology.of(ctx, BoundStore(self.store, connection))
-        return Settling(connection, schema, terminology, self.statistics)
+        return Settling(
+            connection, schema, terminology, self.statistics, visible=sight_of(self, ctx)
+        )
 
     def circumstances(self, ctx: Context) -> Circumstances:
         """What search values mean to the client of this interaction."""

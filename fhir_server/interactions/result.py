@@ -18,6 +18,7 @@ class Result:
     body: the JSON of the resource answered, None when there is none.
     type, id, version: of the resource, where the answer is about one.
     created: whether the answer names where the resource is (Location).
+    written: whether a version was stored, with its event in the audit trail.
     outcome: notes for the client, sent when it prefers an OperationOutcome.
     """
 
@@ -30,6 +31,7 @@ class Result:
     created: bool = False
     outcome: list[Issue] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    written: bool = False
 
     @property
     def etag(self) -> str | None:

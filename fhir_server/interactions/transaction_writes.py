@@ -81,7 +81,7 @@ async def write(
 
 def _result(change: Change, stored: Stored) -> Result:
     if change.new is None:
-        return Result(204, type=stored.type, id=stored.id, version=stored.version)
+        return Result(204, type=stored.type, id=stored.id, version=stored.version, written=True)
     exists = change.old is not None and change.old.content is not None
     return result_of(stored, 200 if exists else 201, created=True)
 

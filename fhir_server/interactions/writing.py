@@ -304,4 +304,5 @@ def result_of(stored: Stored, status: int, *, created: bool = False) -> Result:
         stored.version,
         stored.last_updated,
         created,
+        written=isinstance(stored, Written),
     )
