@@ -75,6 +75,19 @@ class Invalid(Refusal):
     status = 400
 
 
+class Unauthorized(Refusal):
+    """Nobody proved who asks: 401, with how it is done (RFC 6750 3)."""
+
+    status = 401
+
+    def __init__(self, reason: str = "", *, error: str = "invalid_token") -> None:
+        challenge = 'Bearer realm="fhir"'
+        if reason:
+            challenge += f', error="{error}", error_description="{reason}"'
+        text = f"The access token is not accepted: {reason}" if reason else "Log in first"
+        super().__init__(Issue("login", text), headers={"WWW-Authenticate": challenge})
+
+
 class NotFound(Refusal):
     """No such resource or version: 404."""
 
