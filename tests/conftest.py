@@ -1,12 +1,15 @@
 """Real parts for every test: an embedded PostgreSQL, the wired application, a running server."""
 
+import itertools
+import os
+import random
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,34 +39,63 @@ def postgres() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="fhir-test-") as directory:
         Path(directory).chmod(0o755)
         embedded = EmbeddedPostgres(Path(directory))
-        yield embedded.start()
+        url = embedded.start()
+        _need_not_last(url)
+        yield url
         embedded.stop()
 
 
+def _need_not_last(postgres: str) -> None:
+    # What survives a crash is tested with servers of the tests' own, which keep to the defaults.
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"alter system set {setting} = off")
+        connection.execute("select pg_reload_conf()")
+
+
 @contextmanager
-def fresh_database(postgres: str, name: str) -> Iterator[str]:
-    """A new, empty database on the test run's PostgreSQL."""
+def fresh_database(postgres: str, name: str, template: str = "template1") -> Iterator[str]:
+    """A new database on the test run's PostgreSQL, empty unless the template is another."""
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f'drop database if exists "{name}" with (force)')
-        connection.execute(f'create database "{name}"')
+        connection.execute(f'create database "{name}" template "{template}" strategy file_copy')
     yield make_conninfo(postgres, dbname=name)
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f'drop database if exists "{name}" with (force)')
 
 
+def _name_of(module: str, test: str = "") -> str:
+    return f"{module}.{test}".replace(".", "_")[-60:]
+
+
 @pytest.fixture(scope="module")
 def empty_database(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A new database of the module's own, without tables."""
-    name = request.module.__name__.replace(".", "_")[-60:]
-    with fresh_database(postgres, name) as url:
+    with fresh_database(postgres, _name_of(request.module.__name__, "empty")) as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: str) -> Iterator[str]:
+    """The name of a migrated database, of which copies are made."""
+    with fresh_database(postgres, "migrated") as url:
+        migrate(url)
+        yield "migrated"
+
+
 @pytest.fixture(scope="module")
-def database(empty_database: str) -> str:
+def database(postgres: str, migrated: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated database of the module's own."""
-    migrate(empty_database)
-    return empty_database
+    with fresh_database(postgres, _name_of(request.module.__name__), migrated) as url:
+        yield url
+
+
+@pytest.fixture
+def own_database(postgres: str, migrated: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    name = _name_of(request.module.__name__, request.node.name)
+    with fresh_database(postgres, name, migrated) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -105,22 +137,35 @@ class RunningServer:
     def wait_until_ready(self, within: float = 60.0) -> None:
         """Return once requests are answered."""
         end = time.monotonic() + within
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                if httpx.get(f"{self.root}/health/ready", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.05)
+        # One client: a new one for each look would take a third of a core from those that start.
+        with httpx.Client(timeout=2) as client:
+            while time.monotonic() < end:
+                assert self.process.poll() is None, self.log.read_text()
+                with suppress(httpx.HTTPError):
+                    if client.get(f"{self.root}/health/ready").status_code == 200:
+                        return
+                time.sleep(0.05)
         raise AssertionError(f"not ready within {within} s: {self.log.read_text()}")
 
 
+# Below those that systems give to outgoing connections, and each process of a run has its own, so
+# that nobody takes a port between its choice and its use.
+_PORTS_OF_A_PROCESS = 2000
+_OF_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+_FIRST_PORT = 12_000 + _OF_PROCESS % 10 * _PORTS_OF_A_PROCESS
+_ports = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + _PORTS_OF_A_PROCESS))
+# Two runs on a machine hardly begin at the same one.
+for _ in range(random.Random(os.getpid()).randrange(_PORTS_OF_A_PROCESS)):
+    next(_ports)
+
+
 def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port nobody listens on, another one each time."""
+    for port in _ports:
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("0.0.0.0", port))
+            return port
+    raise AssertionError("ports do not end")
 
 
 @contextmanager

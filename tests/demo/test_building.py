@@ -13,8 +13,6 @@ from fhir_server.demo.hospital import Hospital
 from fhir_server.demo.ordering import planned
 from fhir_server.demo.tables import orders
 from fhir_server.settings import Settings
-from fhir_server.storage.migrate import migrate
-from tests.conftest import fresh_database
 from tests.http.serving import serving
 from tests.profiles.given import broken_rules, provided
 
@@ -151,9 +149,8 @@ async def test_what_the_server_refuses_is_told(client: httpx.AsyncClient) -> Non
             await build(lost, 1, 1)
 
 
-async def test_where_orders_are_verified_some_wait_for_it(postgres: str) -> None:
-    with fresh_database(postgres, "demo_verified") as url:
-        migrate(url)
-        async with serving(Settings(database_pool=6, verify_orders=True), url) as client:
-            made = await build(client, 3, 8)
+async def test_where_orders_are_verified_some_wait_for_it(own_database: str) -> None:
+    settings = Settings(database_pool=6, verify_orders=True)
+    async with serving(settings, own_database) as client:
+        made = await build(client, 3, 8)
     assert made.orders.keys() == STATES - {"ordered"} | {"pending-verification"}

@@ -10,7 +10,6 @@ import pytest
 
 from fhir_server.dicom.local import LocalOrthanc, NotInstalled, program
 from fhir_server.dicom.orthanc import Orthanc
-from fhir_server.storage.migrate import migrate
 from tests.conftest import free_port, fresh_database
 from tests.dicom.hospital import Hospital, served
 from tests.worklist.conftest import TITLE
@@ -31,7 +30,7 @@ StartOrthanc = Callable[..., LocalOrthanc]
 
 @pytest.fixture(scope="session")
 async def hospital(
-    postgres: str, tmp_path_factory: pytest.TempPathFactory
+    postgres: str, migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Hospital]:
     """A server with a worklist, an Orthanc and a folder, for all tests that let them live."""
     skip_without_orthanc()
@@ -40,8 +39,7 @@ async def hospital(
         orthanc.start()
         port = free_port()
         try:
-            with fresh_database(postgres, "tests_dicom_hospital") as database:
-                migrate(database)
+            with fresh_database(postgres, "tests_dicom_hospital", migrated) as database:
                 more = {"worklist_port": port, "worklist_title": TITLE}
                 async with served(database, orthanc, **more) as client:
                     images = tmp_path_factory.mktemp("images")

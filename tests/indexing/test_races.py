@@ -2,15 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from fhir_server.storage.migrate import migrate
-from tests.conftest import fresh_database
 from tests.indexing.workers import (
     ids,
     index_status,
@@ -23,14 +21,6 @@ from tests.indexing.workers import (
 COLOURS = ("red", "green", "blue")
 COLOUR = "http://example.org/colour"
 SIZE = "http://example.org/size"
-
-
-@pytest.fixture
-def own_database(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated database of the test's own."""
-    with fresh_database(postgres, f"races_{request.node.name}"[:60]) as url:
-        migrate(url)
-        yield url
 
 
 class Writers:

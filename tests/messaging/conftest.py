@@ -11,7 +11,6 @@ import pytest
 
 from fhir_server.app import build
 from fhir_server.settings import Settings
-from fhir_server.storage.migrate import migrate
 from tests.conftest import FHIR_JSON, free_port, fresh_database
 from tests.messaging.receiver import Receiver, receiving
 
@@ -77,15 +76,14 @@ def _file(factory: pytest.TempPathFactory, content: object) -> Path:
 
 @pytest.fixture(scope="session")
 async def hospital(
-    postgres: str, tmp_path_factory: pytest.TempPathFactory
+    postgres: str, migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Hospital]:
     """The application in this process, on a database of its own."""
     listeners = [each | {"port": free_port()} for each in LISTENERS]
     destinations = [_SENDS | each | {"port": free_port()} for each in DESTINATIONS]
     path = _file(tmp_path_factory, {"listeners": listeners, "destinations": destinations})
     receivers = [Receiver() for _ in destinations]
-    with fresh_database(postgres, "messaging") as url:
-        migrate(url)
+    with fresh_database(postgres, "messaging", migrated) as url:
         app = build(Settings(database_pool=10, mllp_config=path), url)
         async with AsyncExitStack() as stack:
             for receiver, destination in zip(receivers, destinations, strict=True):

@@ -1,5 +1,6 @@
 """A data directory whose PostgreSQL does not outlive the test, whatever was killed."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -7,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from fhir_server.settings import MEBIBYTE
 from tests.conftest import RunningServer, running_server
+from tests.process.wire import exchange, request_head
 
 
 @pytest.fixture
@@ -51,8 +52,9 @@ def unharmed(server: RunningServer) -> Iterator[None]:
 
 def _newest(server: RunningServer) -> Any:
     """The last version that was stored, of whatever."""
-    answer = httpx.get(f"{server.base_url}/_history?_count=1", timeout=10)
-    return answer.raise_for_status().json().get("entry")
+    answer = exchange(server, request_head("GET", "/fhir/_history?_count=1"))
+    assert answer.status == 200, answer
+    return json.loads(answer.body).get("entry")
 
 
 def _workers(server: RunningServer) -> list[int]:

@@ -1,7 +1,6 @@
 """Definitions in a tenant's database: added, followed by releases, left to who changed them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,6 @@ import pytest
 
 from fhir_server.packaged import folder
 from fhir_server.provisioning.files import read_provided
-from fhir_server.storage.migrate import migrate
-from tests.conftest import fresh_database
 from tests.indexing.workers import workers
 
 PETS: dict[str, Any] = {
@@ -22,14 +19,6 @@ PETS: dict[str, Any] = {
     "concept": [{"code": "dog"}],
 }
 MORE = PETS | {"concept": [{"code": "dog"}, {"code": "cat"}]}
-
-
-@pytest.fixture
-def own_database(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated database of the test's own."""
-    with fresh_database(postgres, f"provision_{request.node.name}"[:60]) as url:
-        migrate(url)
-        yield url
 
 
 def write(directory: Path, content: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,6 @@ import psycopg
 import pytest
 
 from fhir_server.provisioning.files import read_provided
-from fhir_server.storage.migrate import migrate
-from tests.conftest import fresh_database
 from tests.indexing.workers import (
     ids,
     index_status,
@@ -20,14 +17,6 @@ from tests.indexing.workers import (
     until_complete,
     workers,
 )
-
-
-@pytest.fixture
-def own_database(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated database of the test's own."""
-    with fresh_database(postgres, f"provided_{request.node.name}"[:60]) as url:
-        migrate(url)
-        yield url
 
 
 def write(directory: Path, name: str, resource: dict[str, Any]) -> Path:
