@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -45,8 +46,11 @@ def _usable(item: Any) -> Key | None:
     if isinstance(operations, list) and "verify" not in operations:
         return None
     try:
-        # Only what is public, should somebody have put a private key there.
-        key = import_key({name: each for name, each in item.items() if name not in _PRIVATE})
+        with warnings.catch_warnings():
+            # Of weak keys, which are left out below.
+            warnings.simplefilter("ignore")
+            # Only what is public, should somebody have put a private key there.
+            key = import_key({name: each for name, each in item.items() if name not in _PRIVATE})
     except (JoseError, ValueError, TypeError, KeyError):
         return None
     if isinstance(key, OctKey):

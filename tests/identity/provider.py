@@ -14,8 +14,8 @@ from joserfc.jwk import ECKey, Key, RSAKey
 AUDIENCE = "https://fhir.example.org/fhir"
 
 
-def rsa_key(kid: str, **more: str) -> RSAKey:
-    return RSAKey.generate_key(2048, {"kid": kid, **more}, auto_kid=False)
+def rsa_key(kid: str) -> RSAKey:
+    return RSAKey.generate_key(2048, {"kid": kid}, auto_kid=False)
 
 
 def ec_key(kid: str, curve: str = "P-256") -> ECKey:
@@ -86,7 +86,7 @@ def running_provider(*keys: Key) -> Iterator[Provider]:
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         provider.issuer = f"http://127.0.0.1:{server.server_port}"
         yield provider
         server.shutdown()

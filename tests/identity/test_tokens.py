@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from joserfc import jws
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import Key, OctKey, RSAKey
 
 from fhir_server.identity.authenticator import Remembering
@@ -91,7 +92,7 @@ async def refused(authenticator: Remembering, token: str) -> str:
         ({"iss": ["https://evil.example.org"]}, "issuer"),
         ({"iss": None}, "issuer"),
         ({"sub": None}, "whose"),
-        ({"sub": 17}, "whose"),
+        ({"sub": 17}, "wrong"),
         ({"patient": "../Patient/1"}, "patient"),
         ({"typ": "ID"}, "no access token"),
         ({"typ": "Refresh"}, "no access token"),
@@ -184,7 +185,14 @@ async def test_an_algorithm_that_the_issuer_does_not_use_is_refused(provider: Pr
 
 @pytest.mark.parametrize(
     "kid",
-    ["../../../../dev/null", "first' or '1'='1", "http://evil.example.org/key", "", "\0", ["first"]],
+    [
+        "../../../../dev/null",
+        "first' or '1'='1",
+        "http://evil.example.org/key",
+        "",
+        "\0",
+        ["first"],
+    ],
 )
 async def test_the_id_of_a_key_is_only_looked_up(
     provider: Provider, authenticator: Remembering, kid: Any
@@ -311,7 +319,8 @@ async def test_algorithms_of_smart_and_openid_are_taken(
 
 
 def test_keys_for_other_things_are_left_out() -> None:
-    weak = RSAKey.generate_key(1024, {"kid": "weak"}, auto_kid=False)
+    with pytest.warns(SecurityWarning):
+        weak = RSAKey.generate_key(1024, {"kid": "weak"}, auto_kid=False)
     public = KEY.as_dict(private=False)
     document = {
         "keys": [
