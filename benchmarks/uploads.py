@@ -8,6 +8,7 @@ the direct one, or memory grows by more than 150 MB.
 
 import argparse
 import io
+import os
 import statistics
 import sys
 import tempfile
@@ -44,9 +45,9 @@ def main() -> int:
         options = [
             "--workers", "1", "--data-dir", str(folder / "data"), "--orthanc-url", orthanc.url,
             "--orthanc-user", orthanc.settings.user,
-            "--orthanc-password", orthanc.settings.password,
         ]  # fmt: skip
         try:
+            os.environ["FHIR_SERVER_ORTHANC_PASSWORD"] = orthanc.settings.password
             with running_server(folder, *options) as server:
                 ratio = _rates(server.root, orthanc, given.instances, given.rounds)
                 growth = _growth(server.root, server.process.pid, given.large)

@@ -17,6 +17,7 @@ from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
 from fhir_server.http.cors import crossing
 from fhir_server.http.fhir import FhirApplication, HttpSettings
 from fhir_server.http.pages import Application, Beside, Life
+from fhir_server.http.proxies import behind, read_networks
 from fhir_server.indexing.changes import REINDEX
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.indexing.keeper import Keeper
@@ -150,11 +151,11 @@ def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveS
     archive = ArchiveSettings(
         settings.orthanc_url,
         settings.orthanc_user,
-        settings.orthanc_password,
+        settings.orthanc_password.get_secret_value(),
         timeout=settings.orthanc_timeout,
     )
     bridge = BridgeSettings(
-        secret=settings.orthanc_hint_secret,
+        secret=settings.orthanc_hint_secret.get_secret_value(),
         zone=engine.where.zone,
         poll=settings.orthanc_poll,
         reconcile=settings.orthanc_compare,
@@ -299,9 +300,9 @@ def create() -> "ASGIApp":
     settings = Settings()
     configure_logs(settings)
     assert settings.database_url is not None
-    app = build(settings, settings.database_url)
+    app = build(settings, settings.database_url.get_secret_value())
     _calm_garbage_collector()
-    return crossing(app, settings.origins)
+    return behind(crossing(app, settings.origins), read_networks(settings.trusted_proxies or ""))
 
 
 def _calm_garbage_collector() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_settings import SettingsError
 
 from fhir_server import __version__
 from fhir_server.conformance import command as test_command
@@ -14,6 +15,7 @@ from fhir_server.dicom_command import command as dicom_command
 from fhir_server.hl7_command import command as hl7_command
 from fhir_server.load import command as load_command
 from fhir_server.package_command import command as package_command
+from fhir_server.secret_settings import is_secret, reveals
 from fhir_server.settings import Settings
 from fhir_server.validation_command import command as validate_command
 
@@ -28,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the server")
     _add_settings(serve, set(Settings.model_fields))
     migrate = commands.add_parser("migrate", help="bring the database to this release's schema")
-    _add_settings(migrate, {"data_dir", "database_url"})
+    _add_settings(migrate, {"data_dir", "database_url", "migration_database_url"})
     load = commands.add_parser("load", help="load resources into a running server")
     load_command.add_arguments(load)
     demo = commands.add_parser("demo", help="put a small hospital into a running server")
@@ -57,6 +59,8 @@ def _add_settings(command: argparse.ArgumentParser, names: set[str]) -> None:
 
 def _argument(name: str, field: FieldInfo) -> dict[str, Any]:
     text = f"{field.description} Default: {field.default}."
+    if reveals(field, ""):
+        text += f" Not an option, which the process list would show: {_elsewhere(name)}."
     argument: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
     if field.annotation is bool:
         argument["action"] = argparse.BooleanOptionalAction
@@ -68,13 +72,35 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     given = {
         name: value for name, value in vars(arguments).items() if name in Settings.model_fields
     }
+    for name, value in given.items():
+        _keep_secret(name, value)
     try:
         return Settings(**given)
+    except SettingsError as error:
+        sys.stderr.write(f"fhir-server: {error}\n")
+        raise SystemExit(2) from None
     except ValidationError as error:
         for problem in error.errors():
             flag = "--" + str(problem["loc"][0]).replace("_", "-")
             sys.stderr.write(f"fhir-server: {flag}: {problem['msg']}\n")
         raise SystemExit(2) from None
+
+
+def _keep_secret(name: str, value: Any) -> None:
+    """Everybody on the machine sees the options of a process. Exits where that cannot be meant."""
+    field = Settings.model_fields[name]
+    if not is_secret(field) or not reveals(field, value):
+        return
+    flag = "--" + name.replace("_", "-")
+    text = f"fhir-server: {flag}: everybody on this machine sees it; give it by {_elsewhere(name)}"
+    sys.stderr.write(f"{text}\n")
+    if reveals(field, ""):
+        raise SystemExit(2)
+
+
+def _elsewhere(name: str) -> str:
+    variable = f"FHIR_SERVER_{name.upper()}"
+    return f"{variable} or by a file that {variable}_FILE names"
 
 
 def main(arguments: list[str] | None = None) -> int:

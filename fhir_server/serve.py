@@ -16,10 +16,12 @@ from typing import NoReturn
 
 import httpx
 import psycopg
+from pydantic import SecretStr
 
 from fhir_server.dicom.local import DoesNotRun, LocalOrthanc, NotInstalled, kept_secret
 from fhir_server.logs import configure_logs
 from fhir_server.messaging.settings import read_messaging
+from fhir_server.secret_settings import plain
 from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate_all
@@ -129,7 +131,7 @@ def health(base_url: str) -> int:
 def _database(settings: Settings) -> Iterator[str]:
     """The database's URL; the embedded one runs, and is kept running, inside the block."""
     if settings.database_url is not None:
-        yield settings.database_url
+        yield settings.database_url.get_secret_value()
         return
     embedded = EmbeddedPostgres(settings.data_dir)
     try:
@@ -161,8 +163,8 @@ def _images(settings: Settings) -> Iterator[Settings]:
         found = {
             "orthanc_url": archive.url,
             "orthanc_user": archive.settings.user,
-            "orthanc_password": archive.password,
-            "orthanc_hint_secret": archive.hint_secret,
+            "orthanc_password": SecretStr(archive.password),
+            "orthanc_hint_secret": SecretStr(archive.hint_secret),
         }
         yield settings.model_copy(update=found)
     finally:
@@ -186,7 +188,8 @@ def _hand_over(settings: Settings, database_url: str) -> None:
     """Put the settings into the environment, from which each worker process reads them."""
     for name, value in settings.model_dump().items():
         if value is not None:
-            os.environ[f"FHIR_SERVER_{name.upper()}"] = str(value)
+            os.environ[f"FHIR_SERVER_{name.upper()}"] = str(plain(value))
+            os.environ.pop(f"FHIR_SERVER_{name.upper()}_FILE", None)
     os.environ["FHIR_SERVER_DATABASE_URL"] = database_url
 
 

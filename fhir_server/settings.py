@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fhir_server.http.cors import read_origins
+from fhir_server.http.proxies import read_networks
 from fhir_server.messaging.settings import read_messaging
+from fhir_server.secret_settings import SecretFiles, SecretUrl, check_database
 from fhir_server.spec import definitions
 from fhir_server.workflow.canonicals import ACCESSION_NUMBER, ORDER_NUMBER
 from fhir_server.worklist.settings import check_title, read_stations
@@ -27,7 +29,10 @@ class Settings(BaseSettings):
     """The settings of one server."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FHIR_SERVER_", env_ignore_empty=True, extra="ignore"
+        env_prefix="FHIR_SERVER_",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -36,7 +41,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("data"), description="Where the embedded PostgreSQL keeps its files."
     )
-    database_url: str | None = Field(
+    database_url: SecretUrl | None = Field(
         None,
         description="A PostgreSQL 15 or later to use instead of the embedded one, such as "
         "postgresql://user:password@host/database.",
@@ -56,6 +61,39 @@ class Settings(BaseSettings):
         None,
         description="Origins of pages in browsers that may use this server, apart by spaces, such "
         "as `https://viewer.example.org`; `*` for any, which then get no cookies. Unset, none.",
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file with the certificate of this server and those above it; then https "
+        "is served, and no http. Unset, http.",
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the key of that certificate.")
+    tls_key_password: SecretStr = Field(
+        SecretStr(""), description="Password of that file, if it is encrypted."
+    )
+    tls_minimum: str = Field("1.2", description="Lowest version of TLS that is spoken: 1.2 or 1.3.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file with authorities; clients must have a certificate of one of them. "
+        "Unset, clients need none.",
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="Addresses and networks of reverse proxies, apart by spaces, such as "
+        "`10.0.0.5 172.16.0.0/12`, whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host "
+        "are believed. Unset, nobody's are.",
+    )
+    requests_per_second: float = Field(
+        0.0,
+        ge=0,
+        description="Requests a second that one user, program or, without authentication, address "
+        "may make, in each process, ten times as many at once; more get 429. 0, any.",
+    )
+    failures_per_minute: float = Field(
+        30.0,
+        gt=0,
+        description="Failed authentications a minute of one address that get 401, in each process; "
+        "more get 429.",
     )
     time_zone: str = Field(
         "UTC", description="Zone of dates and times that name none, such as Europe/Berlin."
@@ -186,12 +224,12 @@ class Settings(BaseSettings):
         "Unset, there are no images.",
     )
     orthanc_user: str = Field("", description="User of Orthanc's REST API.")
-    orthanc_password: str = Field("", description="Password of that user.")
+    orthanc_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
     orthanc_timeout: float = Field(
         30.0, gt=0, description="Seconds after which an answer of Orthanc is not waited for."
     )
-    orthanc_hint_secret: str = Field(
-        "",
+    orthanc_hint_secret: SecretStr = Field(
+        SecretStr(""),
         description="Secret that Orthanc's plugin signs its hints with; without one no hints are "
         "taken, and what came is found by asking.",
     )
@@ -246,6 +284,18 @@ class Settings(BaseSettings):
         False, description="Log every request: method, route, status, duration; no ids, no values."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, then variables, then the files that variables name."""
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
     @property
     def enforced_profiles(self) -> Mapping[str, tuple[str, ...]]:
         """The canonicals of `enforce_profiles` by type."""
@@ -290,6 +340,31 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError(f"{url!r}: expected a URL that begins with http:// or https://")
         return url.rstrip("/") if url else None
+
+    @field_validator("database_url")
+    @classmethod
+    def _sound_database(cls, url: SecretUrl | None) -> SecretUrl | None:
+        return check_database(url)
+
+    @field_validator("tls_minimum")
+    @classmethod
+    def _known_tls(cls, version: str) -> str:
+        if version not in ("1.2", "1.3"):
+            raise ValueError(f"{version!r}: expected 1.2 or 1.3")
+        return version
+
+    @field_validator("tls_certificate", "tls_key", "tls_client_ca")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"{str(path)!r}: expected a PEM file")
+        return path
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str | None) -> str | None:
+        read_networks(text or "")
+        return text
 
     @field_validator("time_zone", "number_time_zone")
     @classmethod

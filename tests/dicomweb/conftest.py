@@ -1,9 +1,11 @@
 """A running server with a real Orthanc that has a few studies, some without an ImagingStudy."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import pydicom
@@ -66,10 +68,12 @@ def viewer(
     options = [
         "--base-url", f"http://127.0.0.1:{port}/fhir",
         "--database-url", database, "--workers", "1", "--orthanc-url", orthanc.url,
-        "--orthanc-user", orthanc.settings.user, "--orthanc-password", orthanc.settings.password,
+        "--orthanc-user", orthanc.settings.user,
         "--orthanc-poll", "0.2", "--orthanc-compare", "1",
     ]  # fmt: skip
+    secret = {"FHIR_SERVER_ORTHANC_PASSWORD": orthanc.settings.password}
     with (
+        patch.dict(os.environ, secret),
         running_server(folder, *options, port=port) as server,
         httpx.Client(base_url=server.root, timeout=60, trust_env=False) as client,
     ):
