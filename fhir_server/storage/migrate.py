@@ -1,6 +1,8 @@
 """Brings the server's schema and each tenant's to the newest revision, with Alembic."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from fhir_server.packaged import folder
+from fhir_server.storage import roles
 
 # The newest revisions under migrations/versions and migrations/server, kept here so that a start
 # which has nothing to migrate need not import Alembic; a test compares them with the folders.
@@ -56,34 +59,106 @@ def current_revision(database_url: str, tenant: str) -> str | None:
 
 
 def migrate(
-    database_url: str, tenant: str = DEFAULT_TENANT, *, to: str = HEAD
-) -> tuple[str | None, str]:
+    database_url: str,
+    tenant: str = DEFAULT_TENANT,
+    *,
+    to: str = HEAD,
+    server_url: str | None = None,
+) -> Revisions:
     """Create or upgrade a tenant's schema, the server's before; several processes may do so.
 
-    to: the revision to stop at. Returns the revisions before and after. Raises
-    psycopg.OperationalError when the database is out of reach and RuntimeError when it was made by
-    a newer release.
+    to: the revision to stop at. server_url: what the server logs in with, if it is another user.
+    Returns the revisions before and after. Raises psycopg.OperationalError when the database is
+    out of reach and RuntimeError when it was made by a newer release.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
-        _bring(database_url, connection, SERVER_SCHEMA, _OF_SERVER)
-        found = _bring(database_url, connection, schema_name(tenant), _OF_TENANTS, to)
-        connection.execute(_REGISTER, (tenant, datetime.now(UTC)))
+        migrating = _Migrating(database_url, connection, server_url)
+        migrating.server()
+        found = migrating.tenant(tenant, to)
+        migrating.grant()
     return found
 
 
-def migrate_all(database_url: str) -> dict[str, Revisions]:
+def migrate_all(
+    database_url: str, server_url: str | None = None
+) -> tuple[dict[str, Revisions], list[str]]:
     """Create or upgrade the server's schema and those of all tenants; the first is made.
 
-    Returns the revisions before and after by schema. Raises as `migrate`.
+    Returns the revisions before and after by schema, and what PostgreSQL does not see to for want
+    of roles. Raises as `migrate`.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
-        done = {SERVER_SCHEMA: _bring(database_url, connection, SERVER_SCHEMA, _OF_SERVER)}
-        rows = connection.execute(f"select name from {SERVER_SCHEMA}.tenant").fetchall()
+        migrating = _Migrating(database_url, connection, server_url)
+        done = {SERVER_SCHEMA: migrating.server()}
+        rows = connection.execute(
+            f"select name from {SERVER_SCHEMA}.tenant where state = 'ready'"
+        ).fetchall()
         for tenant in sorted({DEFAULT_TENANT} | {name for (name,) in rows}):
-            schema = schema_name(tenant)
-            done[schema] = _bring(database_url, connection, schema, _OF_TENANTS)
-        connection.execute(_REGISTER, (DEFAULT_TENANT, datetime.now(UTC)))
-    return done
+            done[schema_name(tenant)] = migrating.tenant(tenant, HEAD)
+        return done, migrating.grant()
+
+
+class _Migrating:
+    """One database on its way. connection: the owner's, of the same URL."""
+
+    def __init__(
+        self, url: str, connection: "psycopg.Connection[Any]", server_url: str | None
+    ) -> None:
+        self._url = url
+        self._connection = connection
+        self._server_url = server_url
+        self._changed: set[str] = set()
+
+    def server(self) -> Revisions:
+        """Bring the server's schema."""
+        return self._bring(SERVER_SCHEMA, _OF_SERVER, SERVER_HEAD)
+
+    def tenant(self, tenant: str, to: str) -> Revisions:
+        """Bring a tenant's schema, and have the tenant served."""
+        found = self._bring(schema_name(tenant), _OF_TENANTS, to)
+        self._connection.execute(_REGISTER, (tenant, datetime.now(UTC)))
+        return found
+
+    def grant(self) -> list[str]:
+        """Give the server its rights on what is new; what is missing for want of roles."""
+        connection = self._connection
+        login = roles.login_of(connection, self._server_url)
+        if SERVER_SCHEMA in self._changed or not roles.has_server(connection, login):
+            with self._alone():
+                roles.grant_server(connection, login)
+        found = roles.standings(connection, login)
+        wanting = [
+            each.tenant
+            for each in found
+            if not each.ready or schema_name(each.tenant) in self._changed
+        ]
+        if wanting:
+            with self._alone():
+                for tenant in wanting:
+                    roles.grant_tenant(connection, tenant, schema_name(tenant), login)
+            found = roles.standings(connection, login)
+        return roles.weaknesses(login, found)
+
+    def _bring(self, schema: str, line: _Line, to: str) -> Revisions:
+        before = _revision(self._connection, schema)
+        if before is not None and before > line.head:
+            raise RuntimeError(
+                f"the database is at revision {before}, this release knows up to {line.head}: "
+                "install the release that made it, or a later one"
+            )
+        if before != to:
+            _upgrade(self._url, schema, line, to)
+            self._changed.add(schema)
+        return before, to
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While nobody else migrates."""
+        self._connection.execute("select pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        try:
+            yield
+        finally:
+            self._connection.execute("select pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
 
 
 _REGISTER = (
@@ -100,25 +175,6 @@ def _revision(connection: "psycopg.Connection[Any]", schema: str) -> str | None:
     query = sql.SQL("select version_num from {}").format(sql.Identifier(schema, "alembic_version"))
     row = connection.execute(query).fetchone()
     return str(row[0]) if row else None
-
-
-def _bring(
-    database_url: str,
-    connection: "psycopg.Connection[Any]",
-    schema: str,
-    line: _Line,
-    to: str | None = None,
-) -> Revisions:
-    to = to or line.head
-    before = _revision(connection, schema)
-    if before is not None and before > line.head:
-        raise RuntimeError(
-            f"the database is at revision {before}, this release knows up to {line.head}: "
-            "install the release that made it, or a later one"
-        )
-    if before != to:
-        _upgrade(database_url, schema, line, to)
-    return before, to
 
 
 def _upgrade(database_url: str, schema: str, line: _Line, revision: str) -> None:

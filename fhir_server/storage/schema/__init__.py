@@ -8,7 +8,7 @@ from fhir_server.storage.schema import archive, audit, messages, resources, work
 from fhir_server.storage.schema.base import metadata
 from fhir_server.storage.schema.resources import ROW_ID_BLOCK
 
-__all__ = ["INDEX_PURPOSES", "ROW_ID_BLOCK", "metadata"]
+__all__ = ["APPEND_ONLY", "INDEX_PURPOSES", "RIGHTS", "ROW_ID_BLOCK", "metadata"]
 
 # What each index is for; the migrations store these as comments in the database.
 INDEX_PURPOSES = {
@@ -18,3 +18,10 @@ INDEX_PURPOSES = {
     **archive.INDEX_PURPOSES,
     **audit.INDEX_PURPOSES,
 }
+
+# Tables to whose rows the server adds, and which no role of its own may change or remove.
+APPEND_ONLY = frozenset(audit.APPEND_ONLY)
+
+# What the server may do with a table's rows: everything, unless it is said here. A table gets its
+# rights when its schema is migrated, so what changes here comes with a revision.
+RIGHTS = {"secret": ("select",)} | dict.fromkeys(APPEND_ONLY, ("select", "insert"))

@@ -23,3 +23,6 @@ tenant = Table(
 
 # What each index is for.
 SERVER_INDEX_PURPOSES = {"tenant_pkey": "one tenant"}
+
+# What the server may do with a table's rows: everything, unless it is said here.
+SERVER_RIGHTS = {"tenant": ("select",)}
