@@ -12,6 +12,7 @@ from fhir_server.dicom.orthanc import ArchiveAway, Orthanc
 from fhir_server.dicomweb.accepting import not_acceptable, picture
 from fhir_server.dicomweb.finding import Finding
 from fhir_server.dicomweb.places import Place
+from fhir_server.dicomweb.windows import missing_window, read_window
 from fhir_server.http.doors import NO_SNIFF
 from fhir_server.outcome import Invalid, Issue, NotFound
 
@@ -37,10 +38,14 @@ class Pictures:
         study = await self._finding.study(ctx, at.study)
         at = middle(study, at)
         type_ = picture(accept)
-        viewport = _viewport(query)
-        path = f"{at.in_archive}{f'/frames/{frame}' if frame else ''}/rendered"
-        # A comma as it is: the archive does not decode queries.
-        path += f"?viewport={viewport[0]},{viewport[1]}" if viewport else ""
+        viewport, window = _viewport(query), read_window(query.get("window", ""))
+        if window is None:
+            id_ = await self._archive.instance_of(at.instance)
+            window = await missing_window(self._archive, id_, frame or 1) if id_ else None
+        asked = [f"viewport={viewport[0]},{viewport[1]}"] if viewport else []
+        asked += [f"window={window.text}"] if window else []
+        # Commas as they are: the archive does not decode queries.
+        path = f"{at.in_archive}{f'/frames/{frame}' if frame else ''}/rendered?{'&'.join(asked)}"
         try:
             answer = await self._archive.get(path, {"Accept": type_})
         except ArchiveAway as away:
@@ -83,6 +88,8 @@ class Pictures:
         if tag in (each.strip().removeprefix("W/") for each in known.split(",")):
             return Response(status_code=304, headers=headers)
         path = f"/instances/{id_}/frames/{frame - 1}/rendered?width={width}&height={height}"
+        if window := await missing_window(self._archive, id_, frame):
+            path += f"&window-center={window.center:.10g}&window-width={window.width:.10g}"
         try:
             answer = await self._archive.get(path, {"Accept": "image/png"})
             drawn = answer.status_code == 200 and answer.content
@@ -128,8 +135,8 @@ def modality(study: Json, at: Place) -> str:
 
 def _viewport(query: Mapping[str, str]) -> tuple[int, int] | None:
     given = query.get("viewport", "")
-    if unknown := query.keys() - {"viewport", "accept"}:
-        raise Invalid(Issue("not-supported", f"{min(unknown)[:50]!r}: expected viewport=w,h"))
+    if unknown := query.keys() - {"viewport", "window", "accept"}:
+        raise Invalid(Issue("not-supported", f"{min(unknown)[:50]!r}: expected viewport, window"))
     if not given:
         return None
     parts = given.split(",")

@@ -10,6 +10,7 @@ import httpx
 import pydicom
 import pytest
 from dicomweb_client import DICOMwebClient
+from PIL import Image
 from pydicom.uid import generate_uid
 
 from tests.dicom.images import Scan, odd_values, series
@@ -249,6 +250,29 @@ def test_pictures_are_drawn_or_it_is_said_that_there_are_none(viewer: Viewer) ->
         assert answer.status_code == 406
         assert answer.json()["resourceType"] == "OperationOutcome"
     assert viewer.client.get(f"{path}/rendered?viewport=1e9,1").status_code == 400
+
+
+def greys(content: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(content)) as picture:
+        found = picture.convert("L").getextrema()
+    return int(found[0]), int(found[1])  # type: ignore[arg-type]
+
+
+def test_a_picture_without_a_window_of_its_own_is_not_black(viewer: Viewer) -> None:
+    """An archive draws its values as they are; the values of a CT begin at -1024."""
+    path = viewer.shipped("CT_small.dcm")
+    png = {"Accept": "image/png"}
+    for each in ("rendered", "thumbnail", "frames/1/rendered"):
+        answer = viewer.client.get(f"{path}/{each}", headers=png)
+        least, most = greys(answer.content)
+        assert least < 10, each
+        assert most > 240, each
+    narrow = viewer.client.get(f"{path}/rendered?window=40,80,linear", headers=png)
+    whole = viewer.client.get(f"{path}/rendered?window=135,2064,linear", headers=png)
+    assert narrow.content != whole.content
+    for wrong in ("40", "x,80", "40,0", "40,80,cubic", "nan,1", "1e999,2"):
+        answer = viewer.client.get(f"{path}/rendered?window={wrong}")
+        assert answer.status_code == 400, wrong
 
 
 def test_thumbnails_are_small_cached_and_never_an_error(viewer: Viewer) -> None:
