@@ -1,10 +1,11 @@
 """The tables of the whole server, in the schema `fhir_server` beside those of the tenants."""
 
-from sqlalchemy import Column, DateTime, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy import Column, DateTime, PrimaryKeyConstraint, Table
 
-from fhir_server.storage.schema.base import BYTEWISE
+from fhir_server.storage.schema.base import BYTEWISE, server_metadata
+from fhir_server.storage.schema.identity import IDENTITY_INDEX_PURPOSES
 
-server_metadata = MetaData()
+__all__ = ["SERVER_INDEX_PURPOSES", "SERVER_RIGHTS", "server_metadata"]
 
 tenant = Table(
     "tenant",
@@ -22,7 +23,7 @@ tenant = Table(
 )
 
 # What each index is for.
-SERVER_INDEX_PURPOSES = {"tenant_pkey": "one tenant"}
+SERVER_INDEX_PURPOSES = {"tenant_pkey": "one tenant", **IDENTITY_INDEX_PURPOSES}
 
 # What the server may do with a table's rows: everything, unless it is said here.
 SERVER_RIGHTS = {"tenant": ("select",)}
