@@ -1,0 +1,1 @@
+"""Encryption at rest: elements that the database keeps as ciphertext only (SEC-5)."""
