@@ -81,7 +81,7 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
             total = await resources.count_versions(connection, query, parameters)
         if not counting:
             query = statements.history_pages[level, oldest_first]
-            rows = await resources.history_page(connection, query, parameters)
+            rows = await resources.history_page(connection, statements, query, parameters)
     entries = [_entry(ctx, row, subset) for row in rows[:size]]
     links = _links(ctx, request, secret, rows[size - 1] if len(rows) > size else None)
     return Result(200, bundle(ctx, "history", links, entries, total))

@@ -14,6 +14,7 @@ from fhir_server.storage.resources import (
     columns,
     exact,
 )
+from fhir_server.storage.seal import Seal, sealed
 from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import Connection
 
@@ -37,7 +38,7 @@ async def create_some(
     the generation is over. Raises psycopg.errors.UniqueViolation when an identity is taken, and
     `NumberTaken` when a number is.
     """
-    parameters = _parameters_of_some(rows)
+    parameters = _parameters_of_some(rows, statements.seal)
     kinds = tuple(f"{name}_rids" in parameters for name in _KIND_NAMES)
     if claims:
         given = map(list, zip(*claims, strict=True))
@@ -52,8 +53,9 @@ async def create_some(
     return await cursor.fetchone() != (0,)
 
 
-def _parameters_of_some(rows: Sequence[Written]) -> dict[str, Any]:
-    exacts = [exact(row.content) for row in rows]
+def _parameters_of_some(rows: Sequence[Written], seal: Seal | None) -> dict[str, Any]:
+    contents = [sealed(seal, row.type, row.id, row.content) for row in rows]
+    exacts = [exact(content) for content in contents]
     parameters: dict[str, Any] = {
         "rids": array(row.rid for row in rows),
         "types": [row.type for row in rows],
@@ -64,7 +66,7 @@ def _parameters_of_some(rows: Sequence[Written]) -> dict[str, Any]:
         "reference_keys": array(row.reference_key for row in rows),
         "keys": [array(row.values.keys) for row in rows],
         "targets": [array(row.values.targets) for row in rows],
-        "contents": (b"[%b]" % b",".join(row.content or b"null" for row in rows)).decode(),
+        "contents": (b"[%b]" % b",".join(each or b"null" for each in contents)).decode(),
         "exacts": exacts if any(exacts) else array("NULL" for _ in rows),
         "generation": rows[0].generation,
     }

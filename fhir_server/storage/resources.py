@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from psycopg.pq import TransactionStatus
 
+from fhir_server.storage.seal import Seal, opened, sealed
 from fhir_server.storage.statements import LOCK_NAMES, READ_TOGETHER, Kinds, Statements
 from fhir_server.storage.store import Connection
 
@@ -97,14 +98,17 @@ async def read(
 ) -> tuple[int, datetime, bytes | None] | None:
     """Version, time and JSON of the current version; None when there never was one."""
     cursor = await connection.execute(statements.read, (type_, id_), binary=True)
-    return cast("tuple[int, datetime, bytes | None] | None", await cursor.fetchone())
+    row = cast("tuple[int, datetime, bytes | None] | None", await cursor.fetchone())
+    if row is None or statements.seal is None:
+        return row
+    return row[0], row[1], opened(statements.seal, type_, id_, row[2])
 
 
 async def current(
     connection: Connection, statements: Statements, type_: str, id_: str
 ) -> Stored | None:
     """The current version, a deletion included."""
-    return await _one(connection, statements.current, (type_, id_))
+    return await _one(connection, statements, statements.current, (type_, id_))
 
 
 async def version(
@@ -112,7 +116,7 @@ async def version(
 ) -> Stored | None:
     """One version, current or superseded."""
     parameters = {"type": type_, "id": id_, "version": number}
-    return await _one(connection, statements.read_version, parameters)
+    return await _one(connection, statements, statements.read_version, parameters)
 
 
 async def lock_current(
@@ -123,7 +127,7 @@ async def lock_current(
     if not wanted:
         return {}
     types, ids = [type_ for type_, _ in wanted], [id_ for _, id_ in wanted]
-    rows = await _many(connection, statements.current_many, (types, ids))
+    rows = await _many(connection, statements, statements.current_many, (types, ids))
     return {(row.type, row.id): row for row in rows}
 
 
@@ -139,6 +143,8 @@ async def read_many(
         values = [text for identity in some for text in identity]
         cursor = await connection.execute(query, values, binary=True)
         found |= {(type_, id_): content for type_, id_, content in await cursor.fetchall()}
+    if (seal := statements.seal) is not None:
+        return {identity: seal.open(*identity, json) for identity, json in found.items()}
     return found
 
 
@@ -173,7 +179,7 @@ async def create(connection: Connection, statements: Statements, row: Written) -
     False, and nothing stored, when the identity is taken or the generation over.
     """
     query = statements.create[_kinds(row.values)]
-    cursor = await connection.execute(query, _parameters(row))
+    cursor = await connection.execute(query, _parameters(row, statements.seal))
     return await cursor.fetchone() is not None
 
 
@@ -185,7 +191,7 @@ async def replace(
     expected: the version that must still be current; False, and nothing stored, when it is not,
         when the generation is over, or when its entries were read anew at the same moment.
     """
-    parameters = _parameters(row) | {"expected": expected}
+    parameters = _parameters(row, statements.seal) | {"expected": expected}
     query = statements.replace[_kinds(row.values)]
     cursor = await connection.execute(query, parameters)
     return await cursor.fetchone() is not None
@@ -216,7 +222,8 @@ async def create_many(
 
     Raises psycopg.errors.UniqueViolation when an identity is taken.
     """
-    await _copy(connection, statements.copy_resource, map(_resource_row, rows))
+    seal = statements.seal
+    await _copy(connection, statements.copy_resource, (_resource_row(row, seal) for row in rows))
     values = [(row.rid, row.values) for row in rows]
     strings = ((rid, *item) for rid, value in values for item in value.strings)
     await _copy(connection, statements.copy_strings, strings)
@@ -229,10 +236,10 @@ async def create_many(
 
 
 async def history_page(
-    connection: Connection, query: str, parameters: dict[str, Any]
+    connection: Connection, statements: Statements, query: str, parameters: dict[str, Any]
 ) -> list[Stored]:
     """Versions, newest first, by one of the history statements."""
-    return await _many(connection, query, parameters)
+    return await _many(connection, statements, query, parameters)
 
 
 async def count_versions(connection: Connection, query: str, parameters: dict[str, Any]) -> int:
@@ -256,21 +263,25 @@ async def _number(connection: Connection, query: str) -> int:
     return int(row[0])
 
 
-def _stored(row: tuple[Any, ...]) -> Stored:
+def _stored(row: tuple[Any, ...], seal: Seal | None) -> Stored:
     rid, type_, id_, number, last_updated, method, content = row
-    json = None if content is None else content.encode()
+    json = None if content is None else opened(seal, type_, id_, content.encode())
     return Stored(rid, type_, id_, number, last_updated, method, json)
 
 
-async def _one(connection: Connection, query: str, parameters: Any) -> Stored | None:
+async def _one(
+    connection: Connection, statements: Statements, query: str, parameters: Any
+) -> Stored | None:
     cursor = await connection.execute(query, parameters, binary=True)
     row = await cursor.fetchone()
-    return None if row is None else _stored(row)
+    return None if row is None else _stored(row, statements.seal)
 
 
-async def _many(connection: Connection, query: str, parameters: Any) -> list[Stored]:
+async def _many(
+    connection: Connection, statements: Statements, query: str, parameters: Any
+) -> list[Stored]:
     cursor = await connection.execute(query, parameters, binary=True, prepare=False)
-    return [_stored(row) for row in await cursor.fetchall()]
+    return [_stored(row, statements.seal) for row in await cursor.fetchall()]
 
 
 def array(values: Iterable[object]) -> str:
@@ -289,7 +300,8 @@ def _kinds(values: Values) -> Kinds:
     return tuple(map(bool, (values.strings, values.dates, values.numbers, values.contained)))
 
 
-def _parameters(row: Written) -> dict[str, Any]:
+def _parameters(row: Written, seal: Seal | None) -> dict[str, Any]:
+    content = sealed(seal, row.type, row.id, row.content)
     parameters: dict[str, Any] = {
         "rid": row.rid,
         "type": row.type,
@@ -300,8 +312,8 @@ def _parameters(row: Written) -> dict[str, Any]:
         "reference_key": row.reference_key,
         "keys": array(row.values.keys),
         "targets": array(row.values.targets),
-        "content": None if row.content is None else row.content.decode(),
-        "exact": exact(row.content),
+        "content": None if content is None else content.decode(),
+        "exact": exact(content),
         "generation": row.generation,
     }
     if row.values.strings:
@@ -330,7 +342,8 @@ def columns(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[st
     return {name: array(column) for name, column in zip(names, found, strict=True)}
 
 
-def _resource_row(row: Written) -> tuple[Any, ...]:
+def _resource_row(row: Written, seal: Seal | None) -> tuple[Any, ...]:
+    content = sealed(seal, row.type, row.id, row.content)
     return (
         row.rid,
         row.type,
@@ -341,8 +354,8 @@ def _resource_row(row: Written) -> tuple[Any, ...]:
         row.reference_key,
         array(row.values.keys),
         array(row.values.targets),
-        None if row.content is None else row.content.decode(),
-        exact(row.content),
+        None if content is None else content.decode(),
+        exact(content),
     )
 
 

@@ -1,11 +1,13 @@
 """The SQL that reads and writes resources, once for each tenant's schema."""
 
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 from itertools import product
 from typing import TypeAlias
 
 from fhir_server.storage.migrate import schema_name
+from fhir_server.storage.seal import Seal
 
 # Whether a version has strings, dates, numbers and contained resources.
 Kinds: TypeAlias = tuple[bool, ...]
@@ -194,7 +196,18 @@ _READ_ONE = (
 
 
 class Statements:
-    """The statements of one tenant; `schema` is its quoted schema name."""
+    """The statements of one tenant; `schema` is its quoted schema name.
+
+    seal: what contents go through on their way to the tables and back; None for nothing.
+    """
+
+    seal: Seal | None = None
+
+    def sealed_by(self, seal: Seal) -> "Statements":
+        """The same, for a tenant of which elements are encrypted at rest."""
+        found = copy(self)
+        found.seal = seal
+        return found
 
     def __init__(self, schema: str) -> None:
         s = self.schema = f'"{schema}"'

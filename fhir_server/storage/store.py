@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from fhir_server.outcome import Conflict, Issue, Refusal, Unavailable
 from fhir_server.storage.schema import ROW_ID_BLOCK
+from fhir_server.storage.seal import Seal
 from fhir_server.storage.statements import Statements, statements_for
 
 _MOST_KNOWN_TEXTS = 100_000
@@ -104,6 +105,7 @@ class PooledStore:
         self._row_ids: dict[str, tuple[int, int]] = {}
         self._secrets: dict[tuple[str, str], bytes] = {}
         self._known_texts: dict[str, set[tuple[int, str]]] = {}
+        self._sealed: dict[str, Statements] = {}
 
     async def open(self) -> None:
         """Open the pool; a database that is still starting is waited for in the background."""
@@ -115,7 +117,17 @@ class PooledStore:
 
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""
-        return statements_for(tenant)
+        return self._sealed.get(tenant) or statements_for(tenant)
+
+    def use_seal(self, tenant: str, seal: Seal | None) -> None:
+        """Have the contents of a tenant go through a seal from now on, or through none.
+
+        What is known of the vocabulary is forgotten: what a seal covers has no texts there.
+        """
+        self._known_texts.pop(tenant, None)
+        self._sealed.pop(tenant, None)
+        if seal is not None:
+            self._sealed[tenant] = statements_for(tenant).sealed_by(seal)
 
     def connection(self, tenant: str) -> "_Borrowed":
         """A connection to a tenant's data on which each statement commits by itself."""
