@@ -13,6 +13,7 @@ from fhir_server.audit.trail import (
     READ,
     SERIOUS_FAILURE,
     UPDATE,
+    Audit,
     Event,
 )
 from fhir_server.context import Context
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # What shows nothing of anybody.
 _PUBLIC = frozenset({"capabilities"})
 _ACTIONS = {"POST": CREATE, "PUT": UPDATE, "PATCH": UPDATE, "DELETE": DELETE}
+_CHANGES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _PATIENT = "Patient"
 
 _ID = rb"[A-Za-z0-9\-.]{1,64}"
@@ -71,6 +73,22 @@ async def noted_refusal(
                 reason=f"{refusal.issues[0].code} {refusal.status}",
             ),
         )
+
+
+def change_line(
+    audit: Audit, ctx: Context, identity: tuple[str, str], version: int, method: str, json: bytes
+) -> str | None:
+    """The event of a new version, to be stored with it; None if there is no trail.
+
+    method: the verb that history tells. json: of the version, or of the one that is deleted.
+    """
+    if not audit.on:
+        return None
+    type_, id_ = identity
+    action = CREATE if version == 1 else _ACTIONS.get(method, UPDATE)
+    shown = [each.decode() for each in dict.fromkeys(_PATIENT_REFERENCES.findall(json))]
+    name = _CHANGES.get(method, method)
+    return audit.line(ctx, Event(action, name, type_, id_, version, version - 1, shown))
 
 
 def _event(definition: InteractionDefinition, request: Request, result: Result) -> Event:

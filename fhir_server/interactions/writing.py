@@ -10,6 +10,7 @@ from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode, encode_sorted
 from fhir_server.indexing.changes import Change, take_effect
 from fhir_server.indexing.definition import TYPE, check_definition
+from fhir_server.interactions.auditing import change_line
 from fhir_server.interactions.conforming import errors
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Resource, Result
@@ -87,6 +88,7 @@ def first_version(
     index = engine.index(ctx)
     content = stamped(resource, id_, 1, instant)
     type_ = content["resourceType"]
+    json = encode(content)
     return Written(
         rid,
         type_,
@@ -94,10 +96,11 @@ def first_version(
         1,
         instant,
         method,
-        encode(content),
+        json,
         reference_key(type_, id_),
         index.extractor.extract(content),
         index.generation,
+        change_line(engine.audit, ctx, (type_, id_), 1, method, json),
     )
 
 
@@ -108,6 +111,7 @@ def next_version(
     instant = max(ctx.now(), old.last_updated + _MILLISECOND)
     index = engine.index(ctx)
     content = stamped(resource, old.id, old.version + 1, instant)
+    json = encode(content)
     return Written(
         old.rid,
         old.type,
@@ -115,10 +119,11 @@ def next_version(
         old.version + 1,
         instant,
         method,
-        encode(content),
+        json,
         reference_key(old.type, old.id),
         index.extractor.extract(content),
         index.generation,
+        change_line(engine.audit, ctx, (old.type, old.id), old.version + 1, method, json),
     )
 
 
@@ -266,6 +271,9 @@ def deletion(engine: Engine, ctx: Context, old: Stored) -> Written:
         key,
         deleted_values(),
         generation,
+        change_line(
+            engine.audit, ctx, (old.type, old.id), old.version + 1, "DELETE", old.content or b""
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from fhir_server.storage.statements import Statements
 from fhir_server.storage.store import Connection
 
 # The kinds of rows in the order of `statements.Kinds`.
-_KIND_NAMES = ("string", "date", "number", "contained")
+_KIND_NAMES = ("string_rids", "date_rids", "number_rids", "contained_rids", "audits")
 
 
 class NumberTaken(Exception):
@@ -39,7 +39,7 @@ async def create_some(
     `NumberTaken` when a number is.
     """
     parameters = _parameters_of_some(rows, statements.seal)
-    kinds = tuple(f"{name}_rids" in parameters for name in _KIND_NAMES)
+    kinds = tuple(name in parameters for name in _KIND_NAMES)
     if claims:
         given = map(list, zip(*claims, strict=True))
         parameters |= zip(("claim_systems", "claim_values", "holders"), given, strict=True)
@@ -70,6 +70,8 @@ def _parameters_of_some(rows: Sequence[Written], seal: Seal | None) -> dict[str,
         "exacts": exacts if any(exacts) else array("NULL" for _ in rows),
         "generation": rows[0].generation,
     }
+    if audits := [row.audit for row in rows if row.audit is not None]:
+        parameters["audits"] = audits
     values = [(row.rid, row.values) for row in rows]
     strings = [(rid, *item) for rid, value in values for item in value.strings]
     if strings:

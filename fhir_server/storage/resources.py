@@ -81,11 +81,13 @@ class Written(Stored):
     """A version to be written, with what search needs.
 
     generation: of the search parameters that `values` were made with.
+    audit: the event of the trail that is stored with it, as a line; None for none.
     """
 
     reference_key: int
     values: Values
     generation: int = 0
+    audit: str | None = None
 
 
 def deleted_values() -> NoValues:
@@ -178,7 +180,7 @@ async def create(connection: Connection, statements: Statements, row: Written) -
 
     False, and nothing stored, when the identity is taken or the generation over.
     """
-    query = statements.create[_kinds(row.values)]
+    query = statements.create[_kinds(row)]
     cursor = await connection.execute(query, _parameters(row, statements.seal))
     return await cursor.fetchone() is not None
 
@@ -192,7 +194,7 @@ async def replace(
         when the generation is over, or when its entries were read anew at the same moment.
     """
     parameters = _parameters(row, statements.seal) | {"expected": expected}
-    query = statements.replace[_kinds(row.values)]
+    query = statements.replace[_kinds(row)]
     cursor = await connection.execute(query, parameters)
     return await cursor.fetchone() is not None
 
@@ -233,6 +235,8 @@ async def create_many(
     await _copy(connection, statements.copy_numbers, numbers)
     contained = ((rid, *item.row()) for rid, value in values for item in value.contained)
     await _copy(connection, statements.copy_contained, contained)
+    audits = ((row.audit,) for row in rows if row.audit is not None)
+    await _copy(connection, statements.copy_audits, audits)
 
 
 async def history_page(
@@ -296,8 +300,10 @@ def exact(content: bytes | None) -> str | None:
     return content.decode()
 
 
-def _kinds(values: Values) -> Kinds:
-    return tuple(map(bool, (values.strings, values.dates, values.numbers, values.contained)))
+def _kinds(row: Written) -> Kinds:
+    values = row.values
+    kinds = (values.strings, values.dates, values.numbers, values.contained, row.audit)
+    return tuple(map(bool, kinds))
 
 
 def _parameters(row: Written, seal: Seal | None) -> dict[str, Any]:
@@ -316,6 +322,8 @@ def _parameters(row: Written, seal: Seal | None) -> dict[str, Any]:
         "exact": exact(content),
         "generation": row.generation,
     }
+    if row.audit is not None:
+        parameters["audit"] = row.audit
     if row.values.strings:
         hashes, texts = zip(*row.values.strings, strict=True)
         parameters |= {"string_parameters": array(hashes), "string_values": list(texts)}

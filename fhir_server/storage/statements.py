@@ -9,7 +9,7 @@ from typing import TypeAlias
 from fhir_server.storage.migrate import schema_name
 from fhir_server.storage.seal import Seal
 
-# Whether a version has strings, dates, numbers and contained resources.
+# Whether a version has strings, dates, numbers, contained resources and an audit event.
 Kinds: TypeAlias = tuple[bool, ...]
 
 _CONTENT = "coalesce(exact, content::text)"
@@ -43,6 +43,9 @@ _INSERT_VALUES = (
                        %(contained_ids)s::text[], %(contained_references)s::bigint[],
                        %(contained_keys)s::text[], %(contained_targets)s::text[])
     as t (place, type, id, reference_key, keys, targets)
+)""",
+    """audited as (
+  insert into {s}.audit_pending (line) select %(audit)s from written
 )""",
 )
 
@@ -115,6 +118,11 @@ _INSERT_VALUES_OF_SOME = (
               %(contained_references)s::bigint[], %(contained_keys)s::text[],
               %(contained_targets)s::text[])
     as t (rid, place, type, id, reference_key, keys, targets)
+  where exists (select from written)
+)""",
+    """audited as (
+  insert into {s}.audit_pending (line)
+  select line from unnest(%(audits)s::text[]) as line
   where exists (select from written)
 )""",
     """claimed as (
@@ -269,6 +277,7 @@ class Statements:
             "copy {s}.contained (container, place, type, id, reference_key, keys, targets) "
             "from stdin"
         )
+        self.copy_audits = sql("copy {s}.audit_pending (line) from stdin")
         self.secret = sql("select value from {s}.secret where name = %s")
         self.learn = sql(
             "with heard as (select * from unnest(%s::bigint[], %s::text[]) t (parameter, value)), "

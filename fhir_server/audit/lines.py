@@ -1,0 +1,90 @@
+"""Events as lines: rows of the trail's table in the text form of COPY, from the start to the chain.
+
+An event is written down once. Its line goes to a journal or beside a change, is hashed as it
+stands, and is what PostgreSQL gives back when the chain is verified.
+"""
+
+import re
+import time
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from fhir_server.audit.trail import EXECUTE, MAJOR_FAILURE, Event
+from fhir_server.context import Context
+from fhir_server.search.keys import hash64_uncached
+from fhir_server.security.principal import Principal
+
+# A text of more characters is cut: a query may be as long as a body.
+LONGEST = 20_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# What COPY gives back escaped, and what PostgreSQL has no place for.
+_ESCAPED = {
+    "\\": "\\\\",
+    "\t": "\\t",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\v": "\\v",
+    "\0": "\ufffd",
+}
+_TEXT = r"(?:[^\\\x00-\x1f]|[\x01-\x07\x0e-\x1f]|\\[\\tnrbfv])*"
+_NUMBER = r"-?[0-9]{1,9}"
+_KEY = r"-?[0-9]{1,18}|-?[1-8][0-9]{18}"
+_ROW = re.compile(
+    rf"[0-9]{{1,17}}\t{_TEXT}\t{_TEXT}\t{_TEXT}\t{_TEXT}(?:\t{_TEXT}){{9}}\t{_NUMBER}\t{_NUMBER}"
+    rf"\t\{{(?:(?:{_KEY})(?:,(?:{_KEY}))*)?\}}\t{_TEXT}"
+)
+_SPECIAL = re.compile("[" + re.escape("".join(_ESCAPED)) + "]")
+
+
+def line_of(ctx: Context, event: Event) -> str:
+    """An event as the columns of `audit_event` between `seq` and `hash`."""
+    own = f"{event.type}/{event.id}"
+    about = event.shown
+    if event.id and own not in about:
+        about = (own, *about)
+    keys = ",".join([str(hash64_uncached(name)) for name in about])
+    recorded = (ctx.clock() - _EPOCH) // _MICROSECOND
+    what = (
+        f"{recorded}\t{event.action}\t{event.interaction}\t{event.outcome}\t{_text(event.reason)}"
+    )
+    who = _who(ctx.principal, ctx.address, ctx.door)
+    where = f"{_text(event.type)}\t{_text(event.id)}\t{event.version}\t{event.old_version}"
+    line = f"{what}\t{who}\t{_text(ctx.request_id)}\t{where}\t{{{keys}}}\t{_text(event.query)}"
+    return line if line.isascii() else line.encode("utf-8", "replace").decode()
+
+
+def is_row(line: bytes) -> bool:
+    """Whether the database takes a line as it is."""
+    try:
+        return _ROW.fullmatch(line.decode()) is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def damaged(line: bytes) -> bytes:
+    """The line that takes the place of what cannot be read, with all that is left of it."""
+    recorded = time.time_ns() // 1000
+    rest = b64encode(line[:LONGEST]).decode()
+    what = f"{recorded}\t{EXECUTE}\tjournal-damaged\t{MAJOR_FAILURE}\t"
+    return f"{what}\tfhir-server\t\t\t\t\t\t\t\t\t0\t0\t{{}}\t{rest}".encode()
+
+
+@lru_cache(maxsize=1024)
+def _who(principal: Principal, address: str, door: str) -> str:
+    roles = ",".join(sorted(principal.roles))
+    texts = (principal.name, principal.client, roles, principal.fhir_user, address, door)
+    return "\t".join(map(_text, texts))
+
+
+def _text(text: str) -> str:
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} and {len(text) - LONGEST} more characters"
+    if _SPECIAL.search(text) is None:
+        return text
+    return _SPECIAL.sub(lambda found: _ESCAPED[found[0]], text)
