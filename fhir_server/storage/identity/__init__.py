@@ -1,0 +1,1 @@
+"""The rows of the authorization server, by synchronous connections: logins are rare."""
