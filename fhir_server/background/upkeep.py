@@ -30,7 +30,7 @@ class Upkeep:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
                 for tenant in self._tenants:
-                    async with self._store.connection(tenant) as connection:
+                    async with self._store.server() as connection:
                         await merge_pending(connection, tenant)
             except (Refusal, psycopg.Error, OSError):
                 # The database does not answer; nothing is lost by waiting.

@@ -19,7 +19,7 @@ async def watch(engine: Engine, tenant: str, types: Collection[str]) -> None:
     """Have changes of some types noted, and no others; tried until the database answers."""
     while True:
         try:
-            async with engine.store.transaction(tenant) as connection:
+            async with engine.store.server() as connection:
                 await outgoing.watch(connection, tenant, types)
             return
         except (Refusal, psycopg.Error, OSError) as error:

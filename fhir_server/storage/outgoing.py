@@ -9,7 +9,6 @@ from fhir_server.storage.store import Connection
 
 QUEUED, SENT, FAILED = "queued", "sent", "failed"
 TOPIC = "hl7v2"
-_WATCH_LOCK = 0x484C3756  # "HL7V": one process at a time says what is watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +47,12 @@ _QUEUED = ", ".join(each.name for each in fields(Queued))
 async def watch(connection: Connection, tenant: str, types: Collection[str]) -> None:
     """Let every change of some types be noted in the outbox, by whatever way it is written.
 
-    A trigger, so that no way past it exists; there is none while no type is watched. In the
-    caller's transaction.
+    connection: to what is no tenant's. There is a trigger, which only the owner of the table may
+    make, so a function of the owner's does.
     """
-    schema = schema_name(tenant)
-    wanted = ", ".join(f"'{each}'" for each in sorted(types))
-    assert all(each.isalpha() for each in types)
-    told = f"fhir-server: {wanted}"
-    await connection.execute("select pg_advisory_xact_lock(%s)", (_WATCH_LOCK,))
-    cursor = await connection.execute(
-        "select obj_description(t.oid, 'pg_trigger') from pg_trigger t "
-        "where t.tgname = 'hl7v2_changed' and t.tgrelid = %s::regclass",
-        (f"{schema}.resource",),
-    )
-    row = await cursor.fetchone()
-    if (row is None and not types) or (row is not None and row[0] == told and types):
-        return
-    await connection.execute(f"drop trigger if exists hl7v2_changed on {schema}.resource")
-    if not types:
-        return
     await connection.execute(
-        f"create or replace function {schema}.hl7v2_changed() returns trigger language plpgsql as "
-        "$$ begin "
-        f"insert into {schema}.outbox (topic, type, id, version, recorded, origin) "
-        f"values ('{TOPIC}', new.type, new.id, new.version, new.last_updated, "
-        "nullif(current_setting('fhir_server.origin', true), '')); "
-        "return null; end $$"
+        "select fhir_server.watch_changes(%s, %s, %s)", (tenant, TOPIC, sorted(types))
     )
-    await connection.execute(
-        f"create trigger hl7v2_changed after insert or update of version on {schema}.resource "
-        f"for each row when (new.type in ({wanted})) "
-        f"execute function {schema}.hl7v2_changed()"
-    )
-    quoted = told.replace("'", "''")
-    await connection.execute(f"comment on trigger hl7v2_changed on {schema}.resource is '{quoted}'")
 
 
 async def changes(connection: Connection, tenant: str, *, limit: int) -> list[Changed] | None:

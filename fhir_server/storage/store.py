@@ -1,19 +1,25 @@
-"""Connections to PostgreSQL: one pool a process, autocommit statements and transactions."""
+"""Connections to PostgreSQL: one pool a process, autocommit statements and transactions.
 
-import select
+A connection to a tenant's data has the rights of the tenant's role and no others.
+"""
+
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 from psycopg.pq import TransactionStatus
-from psycopg_pool import AsyncConnectionPool
 
 from fhir_server.outcome import Conflict, Issue, Refusal, Unavailable
+from fhir_server.storage import tenants
+from fhir_server.storage.pool import Connection, ConnectionPool
 from fhir_server.storage.schema import ROW_ID_BLOCK
 from fhir_server.storage.seal import Seal
 from fhir_server.storage.statements import Statements, statements_for
+
+__all__ = ["PLANNING", "AsyncConnectionContext", "BoundStore", "Connection", "PooledStore", "Store"]
 
 _MOST_KNOWN_TEXTS = 100_000
 
@@ -21,7 +27,7 @@ _MOST_KNOWN_TEXTS = 100_000
 # database that is in use are in memory or on disks without heads.
 PLANNING = "-c jit=off -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
 
-Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+_CLOSE_IDLE_EVERY = 15.0
 
 
 class Store(Protocol):
@@ -59,27 +65,11 @@ class AsyncConnectionContext(Protocol):
     async def __aexit__(self, *error: Any) -> bool | None: ...
 
 
-async def _configure(connection: Connection) -> None:
-    connection.prepare_threshold = 0
-    connection.prepared_max = 500
-
-
-def _is_over(connection: Connection) -> bool:
-    """Whether an idle connection has something to say: that its server is gone.
-
-    After a restart of PostgreSQL each connection of the pool would else fail one request. The
-    pool's own check asks the database, which costs a round trip each time.
-    """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
 class PooledStore:
     """The store of one process.
 
     database_url: a libpq connection string.
-    size: connections kept open at most.
+    size: connections open at most, those to all tenants together.
     statement_timeout: seconds after which PostgreSQL ends a statement.
     acquire_timeout: seconds to wait for a free connection before the request is refused.
     """
@@ -93,27 +83,41 @@ class PooledStore:
         acquire_timeout: float = 10.0,
     ) -> None:
         options = f"{PLANNING} -c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            database_url,
-            kwargs={"autocommit": True, "options": options},
-            min_size=min(2, size),
-            max_size=size,
-            timeout=acquire_timeout,
-            configure=_configure,
-            open=False,
+        self._pool = ConnectionPool(
+            database_url, options, size=size, acquire_timeout=acquire_timeout
         )
+        self._roles: dict[str, str] = {}
+        self._closing_idle: asyncio.Task[None] | None = None
         self._row_ids: dict[str, tuple[int, int]] = {}
         self._secrets: dict[tuple[str, str], bytes] = {}
         self._known_texts: dict[str, set[tuple[int, str]]] = {}
         self._sealed: dict[str, Statements] = {}
 
     async def open(self) -> None:
-        """Open the pool; a database that is still starting is waited for in the background."""
-        await self._pool.open()
+        """Begin to look after connections; they are opened when they are needed."""
+        self._closing_idle = asyncio.create_task(self._close_idle())
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._closing_idle is not None:
+            self._closing_idle.cancel()
+            await asyncio.wait([self._closing_idle])
         await self._pool.close()
+
+    async def forget(self, tenant: str) -> None:
+        """Keep nothing of a tenant that is not served any more."""
+        role = self._roles.pop(tenant, "")
+        self._row_ids.pop(tenant, None)
+        self._known_texts.pop(tenant, None)
+        for key in [key for key in self._secrets if key[0] == tenant]:
+            del self._secrets[key]
+        if role:
+            await self._pool.forget(role)
+
+    async def _close_idle(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOSE_IDLE_EVERY)
+            await self._pool.close_idle()
 
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""
@@ -131,11 +135,28 @@ class PooledStore:
 
     def connection(self, tenant: str) -> "_Borrowed":
         """A connection to a tenant's data on which each statement commits by itself."""
-        return _Borrowed(self._pool)
+        return _Borrowed(self, self._pool, tenant)
 
     def server(self) -> "_Borrowed":
         """A connection to what is no tenant's, the schema `fhir_server`; autocommit."""
-        return _Borrowed(self._pool)
+        return _Borrowed(self, self._pool, None)
+
+    async def role(self, tenant: str) -> str:
+        """The role that has a tenant's rights; empty if the login has them itself.
+
+        Raises `Unavailable` for a tenant that is not served.
+        """
+        role = self._roles.get(tenant)
+        if role is None:
+            connection = await self._pool.acquire("")
+            try:
+                role = await tenants.role(connection, tenant)
+            finally:
+                await self._pool.release(connection)
+            if role is None:
+                raise Unavailable(Issue("transient", "This territory is not served"))
+            self._roles[tenant] = role
+        return role
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[Connection]:
@@ -201,30 +222,26 @@ class PooledStore:
 
 
 class _Borrowed:
-    """A connection for the length of a block; database errors leave it as refusals.
+    """A connection for the length of a block; database errors leave it as refusals."""
 
-    Cheaper than the pool's own block, which commits: there is nothing to commit on autocommit.
-    """
+    __slots__ = ("_connection", "_pool", "_store", "_tenant")
 
-    __slots__ = ("_connection", "_pool")
-
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, store: PooledStore, pool: ConnectionPool, tenant: str | None) -> None:
+        self._store = store
         self._pool = pool
+        self._tenant = tenant
 
     async def __aenter__(self) -> Connection:
         try:
-            while True:
-                self._connection = await self._pool.getconn()
-                if not _is_over(self._connection):
-                    return self._connection
-                await self._connection.close()
-                await self._pool.putconn(self._connection)
+            role = "" if self._tenant is None else await self._store.role(self._tenant)
+            self._connection = await self._pool.acquire(role)
         except psycopg.Error as error:
             _refuse(error)
             raise
+        return self._connection
 
     async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
-        await self._pool.putconn(self._connection)
+        await self._pool.release(self._connection)
         if isinstance(error, psycopg.Error):
             _refuse(error)
 
