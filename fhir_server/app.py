@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from fhir_server.audit.keeping import Trail
+from fhir_server.audit.trail import NO_AUDIT
 from fhir_server.background.runner import Runner
 from fhir_server.background.tasks import Loop, running
 from fhir_server.background.upkeep import Upkeep
@@ -91,6 +93,7 @@ def build(
         size=settings.database_pool,
         statement_timeout=settings.statement_timeout,
     )
+    trail = _trail(settings, store)
     structure = StructureCheck(facts)
     provided = read_provided(definition_folders, structure, known_good=own)
     sources = StoredAndShipped()
@@ -121,6 +124,7 @@ def build(
             profiles_by_type(provided),
         ),
         rules=OrderRules(_order_settings(settings), workflow()),
+        audit=trail or NO_AUDIT,
     )
     http = HttpSettings(
         path=FHIR_PATH,
@@ -134,11 +138,20 @@ def build(
     images = _images(settings, engine, listener)
     more = _modalities(settings, engine, database_url)
     more += _messaging(settings, engine, database_url)
+    if trail is not None:
+        more.append(trail.run)
     life = _life(engine, store, provisioning, listener, more, images)
     if images is None:
         return Application(engine, http, life)
     routes = (images.routes, *_doors(settings, engine, images))
     return Application(engine, http, life, Beside(routes, (images.health,)))
+
+
+def _trail(settings: Settings, store: PooledStore) -> Trail | None:
+    """The audit trail, if the settings want one."""
+    if not settings.audited:
+        return None
+    return Trail(store, settings.audit_folder, lambda: TENANTS, strict=settings.audit_strict)
 
 
 def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":
@@ -283,6 +296,8 @@ def _life(
         finally:
             if images is not None:
                 await images.close()
+            if isinstance(engine.audit, Trail):
+                await engine.audit.close()
             await store.close()
 
     return life

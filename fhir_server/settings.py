@@ -6,6 +6,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -278,6 +279,21 @@ class Settings(BaseSettings):
     test_timeout: float = Field(
         600.0, gt=0, description="Seconds after which `TestScript/[id]/$run` is stopped."
     )
+    audit: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Keep an audit trail of every access and change: on, off, or auto for on while "
+        "clients have to say who they are.",
+    )
+    audit_dir: Path | None = Field(
+        None,
+        description="Folder with the key that signs the audit trail, and with what is on its way "
+        "into the database. Unset, `audit` in the data directory.",
+    )
+    audit_strict: bool = Field(
+        False,
+        description="Answer only when the audit event is on the disk, instead of up to 100 ms "
+        "before.",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: str = Field("json", description="json, one object a line, or text.")
     access_log: bool = Field(
@@ -295,6 +311,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, then variables, then the files that variables name."""
         return init_settings, env_settings, SecretFiles(settings_cls)
+
+    @property
+    def audited(self) -> bool:
+        """Whether there is an audit trail."""
+        return self.audit == "on"
+
+    @property
+    def audit_folder(self) -> Path:
+        """Where the audit trail keeps what is outside of the database."""
+        return self.audit_dir or self.data_dir / "audit"
 
     @property
     def enforced_profiles(self) -> Mapping[str, tuple[str, ...]]:
