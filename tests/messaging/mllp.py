@@ -28,7 +28,7 @@ class Peer:
         self.writer.write(framed(content))
         await self.writer.drain()
 
-    async def answer(self, within: float = 10) -> bytes:
+    async def answer(self, within: float = 30) -> bytes:
         """The next frame that comes; an EOFError if the connection ends."""
         async with asyncio.timeout(within):
             while not self.events:
@@ -43,7 +43,7 @@ class Peer:
         await self.send(content)
         return parse(await self.answer())
 
-    async def is_over(self, within: float = 10) -> bool:
+    async def is_over(self, within: float = 30) -> bool:
         """Whether the other side ends the connection without a word."""
         try:
             await self.answer(within)
@@ -63,7 +63,7 @@ async def peer(port: int, host: str = "127.0.0.1") -> AsyncIterator[Peer]:
 
 
 async def connected(
-    port: int, host: str = "127.0.0.1", within: float = 10
+    port: int, host: str = "127.0.0.1", within: float = 30
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection, made as soon as somebody listens."""
     async with asyncio.timeout(within):

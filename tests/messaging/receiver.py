@@ -37,7 +37,7 @@ class Receiver:
             self.messages.put_nowait(each)
         return found
 
-    async def next(self, within: float = 15) -> Message:
+    async def next(self, within: float = 30) -> Message:
         """The next message that comes."""
         async with asyncio.timeout(within):
             return await self.messages.get()

@@ -96,7 +96,7 @@ async def search(client: httpx.AsyncClient, query: str) -> list[dict[str, Any]]:
     return [each["resource"] for each in bundle.get("entry", ())]
 
 
-async def until(client: httpx.AsyncClient, query: str, within: float = 10) -> None:
+async def until(client: httpx.AsyncClient, query: str, within: float = 30) -> None:
     """Return once a search finds something."""
     async with asyncio.timeout(within):
         while not await search(client, query):  # noqa: ASYNC110 - it is another process's doing

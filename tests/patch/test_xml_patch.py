@@ -170,9 +170,9 @@ def test_content_keeps_its_place_among_text() -> None:
 
 def test_thousands_of_nodes_take_no_time() -> None:
     many = "<extension/>" * 50_000 + '<multipleBirthInteger value="2"/>'
-    started = time.monotonic()
+    started = time.process_time()
     assert applied(f'<add sel="f:Patient">{many}</add>')["multipleBirthInteger"] == 2
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

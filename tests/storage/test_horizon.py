@@ -25,14 +25,14 @@ class Waiting:
     async def goes_on(self) -> None:
         """Make sure that it waits."""
         before = self.looks
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while self.looks < before + 5:
                 assert not self.task.done()
                 await asyncio.sleep(0.01)
 
     async def ends(self) -> None:
         """Make sure that it ends."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await self.task
 
 
@@ -78,7 +78,7 @@ async def test_a_statement_that_began_before_is_waited_for_until_its_transaction
 
 
 async def until_waiting(connection: Connection) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             cursor = await connection.execute(
                 "select count(*) from pg_locks where locktype = 'advisory' and not granted"
@@ -106,5 +106,5 @@ async def test_nothing_is_waited_for_on_an_idle_database(connection: Connection)
     async def pause() -> None:
         pytest.fail("it waited")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await older_transactions_end(connection, pause)

@@ -130,7 +130,7 @@ async def test_a_commit_wakes_the_workers(
 ) -> None:
     await other_connection.execute("listen tenant_default_job")
     await enqueue(connection, "default", "wake", 1, NOW)
-    notices = [notice async for notice in other_connection.notifies(timeout=5, stop_after=1)]
+    notices = [notice async for notice in other_connection.notifies(timeout=20, stop_after=1)]
     assert [notice.payload for notice in notices] == ["wake"]
 
 

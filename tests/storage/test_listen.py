@@ -37,7 +37,7 @@ async def test_whoever_waits_for_a_channel_is_woken_by_it_alone(
 ) -> None:
     async with listening(database, "one", "other") as (one, other):
         await notify(connection, "one")
-        assert await woken(one, 2)
+        assert await woken(one, 15)
         assert not await woken(other, 0.1)
 
 
@@ -47,8 +47,8 @@ async def test_what_comes_while_nobody_waits_is_not_lost(
     async with listening(database, "one", "other") as (one, other):
         await notify(connection, "one")
         await notify(connection, "other")
-        assert await woken(other, 2)
-        assert await woken(one, 2)
+        assert await woken(other, 15)
+        assert await woken(one, 15)
         assert not await woken(one, 0.1)
 
 
@@ -60,9 +60,9 @@ async def test_everybody_is_woken_when_the_connection_was_lost_and_hears_again(
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where application_name = 'fhir-server listening' and datname = current_database()"
         )
-        assert await woken(one, 3)
+        assert await woken(one, 15)
         await notify(connection, "one")
-        assert await woken(one, 2)
+        assert await woken(one, 15)
 
 
 async def test_a_database_that_is_not_there_is_asked_again(database: str) -> None:

@@ -54,5 +54,5 @@ async def test_a_commit_wakes_who_listens(
     await other_connection.execute("listen tenant_default_outbox")
     async with connection.transaction():
         await publish_all(connection, "wake", 1)
-    notices = [notice async for notice in other_connection.notifies(timeout=5, stop_after=1)]
+    notices = [notice async for notice in other_connection.notifies(timeout=20, stop_after=1)]
     assert [notice.payload for notice in notices] == ["wake"]

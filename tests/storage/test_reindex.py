@@ -130,7 +130,7 @@ async def test_an_update_that_waits_for_the_row_leaves_none_of_the_values_read_a
 
 async def until_blocked(database: str) -> None:
     async with await AsyncConnection.connect(database, autocommit=True) as connection:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 cursor = await connection.execute("select count(*) from pg_locks where not granted")
                 if await cursor.fetchone() != (0,):

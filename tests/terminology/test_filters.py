@@ -110,7 +110,7 @@ def test_what_cannot_be_applied_is_refused_by_name(
 
 def test_a_hostile_pattern_ends_in_bounded_time() -> None:
     system = CodeSystemIndex([msgspec.convert(code_system("a" * 40 + "!"), CodeSystem)])
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(Refusal, match="takes more than"):
         fulfilling(system, Filter("code", "regex", "(a|aa)+b?c"))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5

@@ -80,7 +80,7 @@ async def test_an_answer_that_dribbles_is_given_up() -> None:
     started = time.monotonic()
     async with serving(dribble) as url:
         assert "within 0.4 s" in await asked(url, seconds=0.4)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(

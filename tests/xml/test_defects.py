@@ -158,9 +158,9 @@ TRICKS = [
 
 @pytest.mark.parametrize("body", TRICKS)
 def test_document_types_and_entities_are_refused_unread(body: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     refusal = refused(body)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert [issue.code for issue in refusal.issues] == ["security"]
 
 
@@ -190,9 +190,9 @@ BIG = {
 def test_fifty_megabytes_are_refused_quickly_and_with_flat_memory(kind: str) -> None:
     body = BIG[kind].replace(b"%s", F.encode(), 1)
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     refusal = refused(body)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert refusal.status == 413
@@ -222,8 +222,8 @@ def test_nesting_within_the_limit_is_taken() -> None:
 
 def test_many_attributes_and_namespaces_are_refused_quickly() -> None:
     attributes = " ".join(f"a{number}='x'" for number in range(100_000))
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(refused(f"<Patient {F} {attributes}/>").issues) == 20
     declarations = " ".join(f"xmlns:a{number}='urn:{number}'" for number in range(20_000))
     decode_xml(f"<Patient {F} {declarations}/>".encode())
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
