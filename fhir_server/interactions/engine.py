@@ -96,7 +96,12 @@ class Engine:
         schema = self.statements(ctx).schema
         terminology = self.terminology.of(ctx, BoundStore(self.store, connection))
         return Settling(
-            connection, schema, terminology, self.statistics, visible=sight_of(self, ctx)
+            connection,
+            schema,
+            terminology,
+            self.statistics,
+            seal=self.statements(ctx).seal,
+            visible=sight_of(self, ctx),
         )
 
     def circumstances(self, ctx: Context) -> Circumstances:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
+from fhir_server.search.keys import Keyed
+
 
 class PredicateError(ValueError):
     """A search value that cannot be understood; says what was expected."""
@@ -115,7 +117,7 @@ class Measured:
 class Concepts:
     """A token among the codes that terminology gives.
 
-    name: `Observation|code`, which the keys are made with.
+    name: `Observation|code`, which the keys are made with, by `keyed` if there is one.
     relation: `in` a value set, or `above` or `below` a code.
     """
 
@@ -123,6 +125,7 @@ class Concepts:
     relation: str
     system: str
     value: str
+    keyed: Keyed | None = None
 
 
 @dataclass(frozen=True, slots=True)

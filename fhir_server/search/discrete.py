@@ -205,7 +205,7 @@ def _text_entered(by_text: tuple[int, ...], text: str) -> _Entered:
     return _remembered_text(by_text, text) if short else _entered((), (), by_text, text)
 
 
-def _inside(reference: str, entries: IndexEntries) -> str:
+def inside(reference: str, entries: IndexEntries) -> str:
     """What a reference within a resource is found by; empty for any other."""
     within = reference[:1] == "#" and entries.container
     return keys.contained_text(entries.container, reference) if within else ""
@@ -217,7 +217,7 @@ def _reference(site: Site) -> Emit:
 
     def emit(reference: Any, entries: IndexEntries) -> None:
         text = reference.get("reference")
-        if text and (target := keys.reference_text(text, base_url) or _inside(text, entries)):
+        if text and (target := keys.reference_text(text, base_url) or inside(text, entries)):
             value = hash64(target)
             entries.keys += [parameter ^ value for parameter in parameters]
             if ":" not in target:
@@ -239,8 +239,8 @@ def _canonical_reference(site: Site) -> Emit:
     parameters, read = site.hashes(), _canonical_texts(site)
 
     def emit(canonical: Any, entries: IndexEntries) -> None:
-        inside = _inside(canonical, entries)
-        for text in (inside,) if inside else read(canonical):
+        contained = inside(canonical, entries)
+        for text in (contained,) if contained else read(canonical):
             value = hash64(text)
             entries.keys += [parameter ^ value for parameter in parameters]
             if ":" not in text and "|" not in text:

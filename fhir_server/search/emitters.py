@@ -4,6 +4,7 @@
 values of one branch, it makes the function that enters such a value for all of them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from fhir_server.search.discrete import REFERENCE_MAKERS, TOKEN_MAKERS, URI_MAKERS
@@ -12,8 +13,10 @@ from fhir_server.search.ordered import DATE_MAKERS, STRING_MAKERS, position, row
 from fhir_server.search.sites import Emit, Maker, Site, nearest
 from fhir_server.spec import Definitions
 
+MakerFor = Callable[[str, str, Definitions], Maker | None]
 
-def _extension(kind: str) -> Maker:
+
+def extension(kind: str, maker_for: MakerFor) -> Maker:
     """Values of an extension: entered as what they are, if the kind of parameter has a way."""
 
     def make(site: Site) -> Emit:
@@ -34,14 +37,22 @@ def _extension(kind: str) -> Maker:
     return make
 
 
+def _maker_for(kind: str, type_name: str, known: Definitions) -> Maker | None:
+    return maker_for(kind, type_name, known)
+
+
+def _extension(kind: str) -> Maker:
+    return extension(kind, maker_for)
+
+
 EMITTERS: dict[str, dict[str, Maker]] = {
-    "token": {"Extension": _extension("token"), **TOKEN_MAKERS},
-    "reference": {"Extension": _extension("reference"), **REFERENCE_MAKERS},
-    "uri": {"Extension": _extension("uri"), **URI_MAKERS},
-    "string": {"Extension": _extension("string"), **STRING_MAKERS},
-    "date": {"Extension": _extension("date"), **DATE_MAKERS},
-    "number": {"Extension": _extension("number"), **row_makers("number")},
-    "quantity": {"Extension": _extension("quantity"), **row_makers("quantity")},
+    "token": {"Extension": extension("token", _maker_for), **TOKEN_MAKERS},
+    "reference": {"Extension": extension("reference", _maker_for), **REFERENCE_MAKERS},
+    "uri": {"Extension": extension("uri", _maker_for), **URI_MAKERS},
+    "string": {"Extension": extension("string", _maker_for), **STRING_MAKERS},
+    "date": {"Extension": extension("date", _maker_for), **DATE_MAKERS},
+    "number": {"Extension": extension("number", _maker_for), **row_makers("number")},
+    "quantity": {"Extension": extension("quantity", _maker_for), **row_makers("quantity")},
     "special": {"Location.position": position},
 }
 

@@ -20,6 +20,7 @@ from fhir_server.search.sources import Order, Position, Source
 from fhir_server.search.sql import Writer, countable
 from fhir_server.search.statistics import Density
 from fhir_server.storage.resources import Stored
+from fhir_server.storage.seal import Seal, opened
 
 SHORT_WALK = 300
 LONG_WALK = 6_000
@@ -66,7 +67,7 @@ async def page(
     """The matches that follow a position, at most `size`; those before it if `backwards`."""
     search = await _Search.of(at, query, backwards)
     rows = await search.rows(size + 1, after)
-    return _page(rows, size, search.order)
+    return _page(rows, size, search.order, at.seal)
 
 
 async def count(at: Settling, query: Query) -> int:
@@ -334,11 +335,13 @@ class _Search:
         return found[self.counts.index(min(self.counts))]
 
 
-def _page(rows: _Rows, size: int, order: Order) -> Page:
+def _page(rows: _Rows, size: int, order: Order, seal: Seal | None) -> Page:
     found = rows.found[:size]
     if order.backwards:
         found = found[::-1]
     matches = [Stored(*row[:_WIDTH]) for row in found]
+    for each in matches if seal is not None else ():
+        each.content = opened(seal, each.type, each.id, each.content)
     ends = (found[0], found[-1]) if found else ()
     positions = tuple(order.position(row[0], row[_WIDTH:]) for row in ends)
     return Page(matches, positions, len(rows.found) > size, rows.total)

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 from fhir_server.fhirpath.branches import Branch, itself
 from fhir_server.fhirpath.references import InContainer
 from fhir_server.search.composites import Composites, Step
-from fhir_server.search.emitters import maker_for
+from fhir_server.search.emitters import MakerFor, maker_for
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import ANY_TYPE, COLUMNS, SearchParameter, SearchParameters
 from fhir_server.search.patient_dates import DATES, PatientDates
 from fhir_server.search.presence import Presence
+from fhir_server.search.sealed import sealed_maker
 from fhir_server.search.sites import Emit, Site
 from fhir_server.search.values import Instants
 from fhir_server.spec import definitions
@@ -110,14 +111,23 @@ class Extractor:
             if parameter.code not in COLUMNS and parameter.definition.expression is not None
         ]
         plan = _Plan(Presence(type_, (parameter.code for parameter in wanted)))
-        self._add_values(plan, type_, [item for item in wanted if item.type != "composite"])
-        self._add_composites(plan, type_, [item for item in wanted if item.type == "composite"])
+        plain = [item for item in wanted if item.keyed is None]
+        sealed = [item for item in wanted if item.keyed is not None and item.type != "composite"]
+        self._add_values(plan, type_, [item for item in plain if item.type != "composite"])
+        self._add_values(plan, type_, sealed, sealed_maker)
+        self._add_composites(plan, type_, [item for item in plain if item.type == "composite"])
         return plan
 
-    def _add_values(self, plan: _Plan, type_: str, wanted: list[SearchParameter]) -> None:
+    def _add_values(
+        self,
+        plan: _Plan,
+        type_: str,
+        wanted: list[SearchParameter],
+        makers: MakerFor = maker_for,
+    ) -> None:
         for kind, branch, takers in _branches(type_, wanted):
             site = self._site(branch, takers)
-            maker = maker_for(kind, branch.type, site.definitions)
+            maker = makers(kind, branch.type, site.definitions)
             bits = plan.presence.bits(parameter.code for parameter in takers)
             heads = () if branch.head is None else (branch.head,)
             plan.add(heads, _step(branch, bits, maker(site) if maker else _nothing))

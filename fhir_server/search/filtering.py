@@ -77,6 +77,11 @@ class Filtering:
     def _leaf(self, parameter: SearchParameter, comparison: Comparison) -> Condition:
         operator = comparison.operator
         make = _MAKERS.get((operator, parameter.type))
+        if parameter.keyed is not None and (operator, parameter.type) not in _OF_WHOLE:
+            raise PredicateError(
+                f"the values of {parameter.code} are encrypted at rest and can only be found as a "
+                f"whole; {operator.value} does not do that"
+            )
         if parameter.code == "_lastUpdated" and operator in _PREFIXED:
             make = _prefixed(operator)
         if make is None:
@@ -169,7 +174,7 @@ def _related(relation: str) -> _Make:
 
 
 def _not_in(parameter: SearchParameter, value: str, where: Circumstances) -> Condition:
-    return Not(Concepts(parameter.name, "in", "", value))
+    return Not(Concepts(parameter.name, "in", "", value, parameter.keyed))
 
 
 def _quantity(operator: Operator) -> _Make:
@@ -181,6 +186,23 @@ def _quantity(operator: Operator) -> _Make:
 
     return make
 
+
+# What needs no more of a value than that it is the same.
+_OF_WHOLE = frozenset(
+    {
+        (Operator.EQ, "token"),
+        (Operator.EQ, "uri"),
+        (Operator.RE, "reference"),
+        (Operator.SS, "token"),
+        (Operator.SB, "token"),
+        (Operator.IN, "token"),
+        (Operator.NI, "token"),
+        *(
+            (Operator.PR, type_)
+            for type_ in ("string", "number", "date", "token", "reference", "quantity", "uri")
+        ),
+    }
+)
 
 _MAKERS: dict[tuple[Operator, str], _Make] = {
     **{(operator, "date"): _prefixed(operator) for operator in _PREFIXED},

@@ -16,7 +16,7 @@ from fhir_server.search.conditions import Circumstances
 from fhir_server.search.includes import Include
 from fhir_server.search.links import LinkReader, is_canonical
 from fhir_server.search.lookups import START, Place, Row, Wanted, find, load, used
-from fhir_server.search.parameters import SearchParameter, SearchParameters
+from fhir_server.search.parameters import SearchParameter, SearchParameters, link_key
 from fhir_server.search.settle import Settling
 
 MOST_ROUNDS = 50
@@ -68,12 +68,13 @@ class _Ways:
 
     forward: parameters of the type, and the types that they are followed to.
     reverse, by_url: hashes of the parameters that may refer to the type, and of those among them
-    that do by url.
+    that do by url. keyed: those of which urls are found by keyed hashes.
     """
 
     forward: list[tuple[SearchParameter, str]]
     reverse: list[int]
     by_url: list[int]
+    keyed: list[SearchParameter]
 
     @property
     def reads(self) -> bool:
@@ -177,9 +178,11 @@ class _Following:
         for text in {own, seen} if self.where.seen_as else {own}:
             value = keys.hash64_uncached(text)
             wanted.keys.update(parameter ^ value for parameter in way.reverse)
+            wanted.keys.update(link_key(parameter, text) for parameter in way.keyed)
         if url := content.get("url") if way.by_url else None:
             value = keys.hash64_uncached(url)
             wanted.keys.update(parameter ^ value for parameter in way.by_url)
+            wanted.keys.update(link_key(parameter, url) for parameter in way.keyed)
 
     def _ways_from(self, type_: str, later: bool) -> _Ways:
         found = self.ways.get((type_, later))
@@ -206,4 +209,5 @@ class _Following:
         ]
         named = referring if self.reader.has_url(type_) else []
         by_url = [parameter.hash for parameter in named if is_canonical(parameter)]
-        return _Ways(forward, [parameter.hash for parameter in referring], by_url)
+        keyed = [parameter for parameter in referring if parameter.keyed is not None]
+        return _Ways(forward, [parameter.hash for parameter in referring], by_url, keyed)

@@ -6,6 +6,7 @@ parameters and value texts from here, so they cannot disagree. Two different pai
 with a chance of 5 in 10**20; docs/decisions/001-storage.md says why that is not rechecked.
 """
 
+import hmac
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -45,6 +46,19 @@ def parameter_name(resource_type: str, code: str, modifier: str = "") -> str:
 def key(parameter: str, value: str) -> int:
     """The key of one value text under `parameter` (see `parameter_name`)."""
     return hash64(parameter) ^ hash64(value)
+
+
+class Keyed:
+    """Makes keys that nobody can guess values by who has not the secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def key(self, parameter: str, value: str) -> int:
+        """The key of one value text under `parameter`, in place of the function `key`."""
+        text = f"{parameter}{SEPARATOR}{value}".encode("utf-8", "surrogatepass")
+        digest = hmac.digest(self._secret, text, "sha256")
+        return int.from_bytes(digest[:8], "big", signed=True)
 
 
 # Tokens (R4 search.html#token). A query has one of four forms, each with a text of its own. A code

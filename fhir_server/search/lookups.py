@@ -12,6 +12,7 @@ from fhir_server.search import keys
 from fhir_server.search.links import Links
 from fhir_server.search.settle import Settling
 from fhir_server.storage.resources import array
+from fhir_server.storage.seal import opened
 
 # Row id and version, or a place in the order of what comes along.
 Place: TypeAlias = tuple[int, int]
@@ -76,20 +77,20 @@ async def find(
         text = f"{_union(branches, _JSON)} limit %s"
         rows = await at.rows("include", text, [*values, _AT_ONCE + 1])
         if len(rows) <= _AT_ONCE:
-            unique = {row[0]: Row(*row) for row in rows}
+            unique = {row[0]: _row(at, row) for row in rows}
             return [unique[rid] for rid in sorted(unique)][:most], len(unique)
     content, limits = _CURRENT, [max(read, 0)]
     if wanted.links.versions:
         content, limits = f"{_CURRENT} union all {_SUPERSEDED}", limits * 2
     text = _FIND.format(found=_union(branches, ""), content=content)
     rows = await at.rows("include: count all", text, [*values, *after, most, *limits])
-    return [Row(*row[:-1]) for row in rows if row[0] is not None], rows[0][-1]
+    return [_row(at, row[:-1]) for row in rows if row[0] is not None], rows[0][-1]
 
 
 async def load(at: Settling, places: Sequence[Place]) -> list[Row]:
     """The versions at these places, superseded ones included."""
     values = [array(rid for rid, _ in places), array(version for _, version in places)]
-    return [Row(*row) for row in await at.rows("include: read versions", _LOAD, values)]
+    return [_row(at, row) for row in await at.rows("include: read versions", _LOAD, values)]
 
 
 async def used(at: Settling, types: Sequence[str]) -> set[tuple[str, str]]:
@@ -97,6 +98,12 @@ async def used(at: Settling, types: Sequence[str]) -> set[tuple[str, str]]:
     by_hash = {keys.hash64(keys.presence_parameter(type_)): type_ for type_ in types}
     rows = await at.rows("include: parameters in use", _USED, [array(by_hash)])
     return {(by_hash[presence], code) for presence, code in rows}
+
+
+def _row(at: Settling, row: tuple[Any, ...]) -> Row:
+    found = Row(*row)
+    found.content = opened(at.seal, found.type, found.id, found.content)
+    return found
 
 
 def _union(branches: Sequence[str], more: str) -> str:

@@ -52,7 +52,7 @@ def _itself(text: Any) -> tuple[str, ...]:
     return (text,)
 
 
-_STRINGS: dict[str, Read] = {
+STRINGS: dict[str, Read] = {
     "Address": _parts(_ADDRESS_PARTS),
     "HumanName": _parts(_NAME_PARTS),
     "string": _itself,
@@ -82,7 +82,7 @@ def _string(read: Read) -> Maker:
     return make
 
 
-STRING_MAKERS: dict[str, Maker] = {name: _string(read) for name, read in _STRINGS.items()}
+STRING_MAKERS: dict[str, Maker] = {name: _string(read) for name, read in STRINGS.items()}
 
 
 def _folded(read: Read) -> Read:
@@ -201,7 +201,7 @@ def _always(read: Read) -> Callable[[Instants], Read]:
 
 # How rows of each kind are read from a value of a data type, and how they are entered.
 READERS: dict[str, dict[str, Callable[[Instants], Read]]] = {
-    "string": {name: _always(_folded(read)) for name, read in _STRINGS.items()},
+    "string": {name: _always(_folded(read)) for name, read in STRINGS.items()},
     "date": _DATES,
     "number": {name: _always(read) for name, read in _NUMBERS.items()},
     "quantity": {name: _always(read) for name, read in _QUANTITIES.items()},

@@ -1,11 +1,12 @@
 """The search parameters of every resource type (R4 searchparameter-registry.html)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
 from fhir_server.fhirpath.compiler import Expression, compile_expression
-from fhir_server.search.keys import hash64, parameter_name
+from fhir_server.search.keys import Keyed, hash64, key, parameter_name
 from fhir_server.spec import Definitions, SearchParameterDefinition, definitions
 
 # The type every resource shares: its parameters can be asked of all types at once.
@@ -24,6 +25,7 @@ class SearchParameter:
 
     type: the kind of search, such as `token`; `special` for what needs a rule of its own.
     targets: the types a reference parameter may point to.
+    keyed: makes the keys of its values, where those are in elements that are sealed.
     """
 
     resource_type: str
@@ -31,6 +33,7 @@ class SearchParameter:
     type: str
     targets: tuple[str, ...]
     definition: SearchParameterDefinition
+    keyed: Keyed | None = None
 
     @cached_property
     def name(self) -> str:
@@ -42,6 +45,11 @@ class SearchParameter:
         """The hash of `name`, by which its ordered values are stored."""
         return hash64(self.name)
 
+    def key(self, text: str, modifier: str = "") -> int:
+        """The key of a value text, under its form with a modifier if there is one."""
+        name = parameter_name(self.resource_type, self.code, modifier)
+        return key(name, text) if self.keyed is None else self.keyed.key(name, text)
+
     def expression(self, resource_type: str | None = None) -> Expression | None:
         """Where its values are, compiled for a type; None if no expression finds them.
 
@@ -50,6 +58,11 @@ class SearchParameter:
         if self.definition.expression is None:
             return None
         return compile_expression(self.definition.expression, resource_type or self.resource_type)
+
+
+def link_key(parameter: SearchParameter, text: str) -> int:
+    """The key of a reference: what is here tells nothing by its type and id, whatever is sealed."""
+    return parameter.key(text) if ":" in text else parameter.hash ^ hash64(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +156,12 @@ class SearchParameters:
             if url in self._by_url
         )
         return found if len(found) == len(parameter.definition.components) else ()
+
+    def each(self, change: Callable[[SearchParameter], SearchParameter]) -> "SearchParameters":
+        """The same, with every parameter as it is changed."""
+        found = copy(self)
+        found._by_type = {
+            type_: {code: change(each) for code, each in of_type.items()}
+            for type_, of_type in self._by_type.items()
+        }
+        return found

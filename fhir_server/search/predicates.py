@@ -23,7 +23,7 @@ from fhir_server.search.conditions import (
     unescape,
 )
 from fhir_server.search.normalize import INDEXED_LENGTH, normalize
-from fhir_server.search.parameters import ANY_TYPE, COLUMNS, SearchParameter
+from fhir_server.search.parameters import ANY_TYPE, COLUMNS, SearchParameter, link_key
 from fhir_server.search.patient_dates import REFERENCES
 from fhir_server.spec import definitions
 
@@ -45,6 +45,8 @@ _Maker = Callable[[SearchParameter, str, Sequence[str], Circumstances], Conditio
 def supported(parameter: SearchParameter) -> frozenset[str]:
     """The modifiers that may be given, `""` for none, `[type]` for a type name; empty: none."""
     found = _OF_CODE.get(parameter.code) or _MODIFIERS.get(parameter.type, frozenset())
+    if parameter.keyed is not None:
+        found = _SEALED.get(parameter.type, frozenset())
     if "above" in found and parameter.type == "reference" and not _hierarchical(parameter):
         return found - {"above", "below"}
     return found
@@ -82,8 +84,7 @@ def _missing(parameter: SearchParameter, values: Sequence[str]) -> Condition:
 
 
 def _keys(parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Keys:
-    name = keys.parameter_name(parameter.resource_type, parameter.code, modifier)
-    return Keys(tuple(dict.fromkeys(keys.key(name, text) for text in texts)))
+    return Keys(tuple(dict.fromkeys(parameter.key(text, modifier) for text in texts)))
 
 
 # token
@@ -117,7 +118,9 @@ def _token(
     if modifier == "text":
         return _display(parameter, values)
     if modifier in ("in", "not-in"):
-        found = any_of(Concepts(parameter.name, "in", "", unescape(value)) for value in values)
+        found = any_of(
+            Concepts(parameter.name, "in", "", unescape(value), parameter.keyed) for value in values
+        )
         return Not(found) if modifier == "not-in" else found
     if modifier in ("above", "below"):
         return any_of(_related(parameter, modifier, value) for value in values)
@@ -129,7 +132,8 @@ def _related(parameter: SearchParameter, modifier: str, value: str) -> Condition
     parts = split_bar(value)
     if len(parts) != 2 or not all(parts):
         raise PredicateError(f"expected system|code after :{modifier}")
-    return Concepts(parameter.name, modifier, *parts)
+    system, code = parts
+    return Concepts(parameter.name, modifier, system, code, parameter.keyed)
 
 
 def _display(parameter: SearchParameter, values: Sequence[str]) -> Condition:
@@ -159,7 +163,7 @@ def _reference(
     texts = [
         text for value in values for text in reference_texts(parameter, modifier, value, where)
     ]
-    found = _keys(parameter, "", texts)
+    found = Keys(tuple(dict.fromkeys(link_key(parameter, text) for text in texts)))
     if len(texts) == 1 and parameter.code in REFERENCES:
         return replace(found, about=keys.hash64_uncached(texts[0]))
     return found
@@ -302,6 +306,16 @@ _MODIFIERS = {
     "number": _MISSING,
     "quantity": _MISSING,
     "composite": _MISSING,
+}
+# Of elements that are encrypted at rest only whole values are found.
+_SEALED = {
+    "token": _MODIFIERS["token"] - {"text"},
+    "reference": _MODIFIERS["reference"] - {"text"},
+    "string": frozenset({"exact", "missing"}),
+    "uri": _MISSING,
+    "date": frozenset({"missing"}),
+    "number": frozenset({"missing"}),
+    "quantity": frozenset({"missing"}),
 }
 _OF_CODE = {
     "_id": _MISSING | {"not"},

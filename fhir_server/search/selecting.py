@@ -89,6 +89,8 @@ class Selecting:
             raise Unknown(Issue("not-supported", text))
         if not supported(found):
             text = f"The search parameter {code!r} ({found.type}) on {place} is not supported"
+            if found.keyed is not None:
+                text += ": it would read elements that are encrypted at rest"
             raise Unknown(Issue("not-supported", text))
         if (type_, code) in self._unready:
             headers = {"Retry-After": "5"}
@@ -101,6 +103,8 @@ class Selecting:
             raise Unknown(Issue("not-supported", f"{name!r} ends in ':' without a modifier"))
         parameter = self.parameter(type_, code)
         allowed = supported(parameter)
+        if parameter.keyed is not None and modifier in _MODIFIERS - allowed:
+            raise PredicateError(_only_whole(parameter, allowed))
         if modifier not in allowed and not ("[type]" in allowed and modifier in parameter.targets):
             names = ", ".join(f":{item}" for item in sorted(allowed) if item) or "no modifier"
             place = "all types" if type_ == ANY_TYPE else type_
@@ -132,6 +136,8 @@ class Selecting:
         parameter = self._reference(type_, code)
         targets = _targets(parameter, target)
         known = [item for item in targets if name == HAS or self._parameters.get(item, name)]
+        if parameter.keyed is not None and _by_url(parameter):
+            raise PredicateError(f"{code!r} of {type_} is encrypted at rest and cannot be followed")
         if not known:
             places = " or ".join(targets)
             text = f"Unknown search parameter {name!r} on {places}, where {code!r} leads"
@@ -178,6 +184,18 @@ class Selecting:
                 )
         members = hash64(parameter_name("List", "item"))
         return ReferredBy(members, Selection("List", self._plain("List", "_id", value)))
+
+
+# Those of any type of parameter, and none.
+_MODIFIERS = frozenset({"", "above", "below", "contains", "text"})
+
+
+def _only_whole(parameter: SearchParameter, allowed: frozenset[str]) -> str:
+    names = ", ".join(f"{parameter.code}:{each}" if each else parameter.code for each in allowed)
+    return (
+        f"the values of {parameter.code!r} are encrypted at rest and can only be found as a whole; "
+        f"expected {names}"
+    )
 
 
 def _by_url(parameter: SearchParameter) -> bool:

@@ -35,6 +35,7 @@ from fhir_server.search.conditions import (
 from fhir_server.search.ranges import numbered_in
 from fhir_server.search.sql import Writer, countable
 from fhir_server.search.statistics import CommonKeys, Density, Statistics
+from fhir_server.storage.seal import Seal
 from fhir_server.storage.store import Connection
 from fhir_server.ucum import canonical, convert, decimal
 
@@ -79,6 +80,7 @@ class Settling:
     statistics, common: which keys are common, to choose what to try first.
     units: those of the vocabulary, once they were read.
     steps: collects the statements that were run, for whoever wants to see them.
+    seal: what contents go through on their way here.
     """
 
     connection: Connection
@@ -88,6 +90,7 @@ class Settling:
     common: CommonKeys = field(default_factory=CommonKeys)
     units: list[str] = field(default_factory=list)
     steps: list[Step] | None = None
+    seal: Seal | None = None
 
     async def informed(self) -> "Settling":
         """The same, knowing which keys are common."""
@@ -218,7 +221,8 @@ async def _concepts(condition: Concepts, at: Settling) -> Condition:
     texts = [
         keys.token_in_system(system, code) for system, found in systems.items() for code in found
     ]
-    return Keys(tuple(keys.key(condition.name, text) for text in texts))
+    key = keys.key if condition.keyed is None else condition.keyed.key
+    return Keys(tuple(key(condition.name, text) for text in texts))
 
 
 async def _refers(condition: Refers, at: Settling) -> Condition:

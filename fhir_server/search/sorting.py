@@ -50,6 +50,8 @@ def sort_key(parameter: SearchParameter, descending: bool) -> SortKey:
     """The rule that a parameter makes. Raises `PredicateError` for one that has no order."""
     if parameter.code in COLUMNS:
         return SortKey(parameter.code, descending, column=COLUMNS[parameter.code])
+    if parameter.keyed is not None:
+        raise PredicateError(f"the values of {parameter.code} are encrypted at rest: no order")
     if parameter.type in TABLES:
         table, column, tie = TABLES[parameter.type]
         return SortKey(
