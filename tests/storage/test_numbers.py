@@ -12,6 +12,7 @@ from fhir_server.storage.migrate import migrate
 from fhir_server.storage.numbers import Blocks, Claim, claim
 from fhir_server.storage.store import Connection
 from tests.conftest import fresh_database
+from tests.storage.numbering import take_many
 
 S = "http://example.org/numbers"
 
@@ -83,25 +84,10 @@ async def test_ord_1_a_transaction_that_fails_leaves_its_numbers_free(
     assert free == {(S, "left"): "ServiceRequest/b"}
 
 
-def _numbers_of_a_process(database: str, answers: "multiprocessing.Queue[list[int]]") -> None:
-    async def run() -> list[int]:
-        blocks = Blocks(7)
-        found = []
-        async with await AsyncConnection.connect(database, autocommit=True) as connection:
-            for _ in range(200):
-                await blocks.fill(connection, "default", "2026", {"order": 1})
-                found += await blocks.next(connection, "default", "2026", "order", 1)
-        return found
-
-    answers.put(asyncio.run(run()))
-
-
 def test_ord_1_processes_never_give_out_the_same_number(database: str) -> None:
     context = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[list[int]] = context.Queue()
-    processes = [
-        context.Process(target=_numbers_of_a_process, args=(database, answers)) for _ in range(4)
-    ]
+    processes = [context.Process(target=take_many, args=(database, answers)) for _ in range(4)]
     for each in processes:
         each.start()
     found = [answers.get(timeout=60) for _ in processes]
