@@ -40,6 +40,7 @@ from fhir_server.provisioning.provision import Provisioning
 from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
+from fhir_server.security.gate import Gate
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
@@ -143,7 +144,7 @@ def build(
     life = _life(engine, store, provisioning, listener, more, images)
     if images is None:
         return Application(engine, http, life)
-    routes = (images.routes, *_doors(settings, engine, images))
+    routes = (images.routes, *_doors(settings, engine, images, http.gate))
     return Application(engine, http, life, Beside(routes, (images.health,)))
 
 
@@ -180,9 +181,12 @@ def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveS
     return ArchiveService(engine, listener, TENANTS, archive, bridge)
 
 
-def _doors(settings: Settings, engine: Engine, images: "ArchiveService") -> "list[APIRouter]":
+def _doors(
+    settings: Settings, engine: Engine, images: "ArchiveService", gate: Gate
+) -> "list[APIRouter]":
     """Where images come in and go out beside FHIR."""
     from fhir_server.dicomweb.routes import DicomWeb
+    from fhir_server.http.doors import Doorway
     from fhir_server.uploads.routes import upload_routes
     from fhir_server.uploads.uploading import Uploads
 
@@ -193,8 +197,12 @@ def _doors(settings: Settings, engine: Engine, images: "ArchiveService") -> "lis
         settings.upload_dir,
     )
     uploads = Uploads(engine, images.orthanc, bounds, settings.accession_number_system)
-    web = DicomWeb(engine, images.orthanc, uploads, settings.base_url, FHIR_PATH)
-    return [upload_routes(uploads, settings.base_url, FHIR_PATH), web.routes]
+    upload = Doorway("upload", gate, settings.base_url, FHIR_PATH)
+    web = Doorway("dicomweb", gate, settings.base_url, FHIR_PATH)
+    return [
+        upload_routes(uploads, upload),
+        DicomWeb(engine, images.orthanc, uploads, web).routes,
+    ]
 
 
 def _order_settings(settings: Settings) -> OrderSettings:

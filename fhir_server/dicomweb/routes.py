@@ -16,7 +16,7 @@ from fhir_server.dicomweb.pictures import Pictures
 from fhir_server.dicomweb.places import Place, bulk_path, place
 from fhir_server.dicomweb.retrieving import JSON, Retrieving, frame_numbers
 from fhir_server.dicomweb.storing import answer
-from fhir_server.http.doors import NO_SNIFF, answering, context_of, root_of
+from fhir_server.http.doors import NO_SNIFF, Doorway, answering
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Invalid, Issue, Refusal
 from fhir_server.uploads.multipart import receive
@@ -37,14 +37,13 @@ class DicomWeb:
     """The door."""
 
     def __init__(
-        self, engine: Engine, archive: Orthanc, uploads: Uploads, base_url: str | None, fhir: str
+        self, engine: Engine, archive: Orthanc, uploads: Uploads, doorway: Doorway
     ) -> None:
         self._finding = Finding(engine, archive)
         self._retrieving = Retrieving(archive, self._finding)
         self._pictures = Pictures(archive, self._finding)
         self._uploads = uploads
-        self._base_url = base_url
-        self._fhir = fhir
+        self._doorway = doorway
 
     @property
     def routes(self) -> APIRouter:
@@ -80,7 +79,7 @@ class DicomWeb:
         """QIDO-RS at the level of studies."""
         accepting.check_json(_accept(request))
         query = understood("study", request.query_params.multi_items())
-        rows = await self._finding.studies(self._context(request), query, self._base(request))
+        rows = await self._finding.studies(await self._context(request), query, self._base(request))
         return _rows(rows, fuzzy=query.fuzzy)
 
     async def find_in_study(self, request: Request) -> Response:
@@ -94,46 +93,46 @@ class DicomWeb:
             raise Invalid(Issue("required", text))
         at = place(given, request.path_params.get("series", ""))
         find = self._finding.series if level == "series" else self._finding.instances
-        rows = await find(self._context(request), at, query, self._base(request))
+        rows = await find(await self._context(request), at, query, self._base(request))
         return _rows(rows, fuzzy=query.fuzzy)
 
     async def metadata(self, request: Request) -> Response:
         """WADO-RS metadata."""
         accepting.check_json(_accept(request))
-        at, ctx = _place(request), self._context(request)
+        at, ctx = _place(request), await self._context(request)
         return await self._retrieving.metadata(ctx, at, self._base(request))
 
     async def files(self, request: Request) -> Response:
         """WADO-RS of whole files."""
         accept = accepting.instances(_accept(request))
-        return await self._retrieving.files(self._context(request), _place(request), accept)
+        return await self._retrieving.files(await self._context(request), _place(request), accept)
 
     async def frames(self, request: Request) -> Response:
         """WADO-RS of frames."""
         accept = accepting.frames(_accept(request))
         numbers = frame_numbers(request.path_params["frames"])
-        at, ctx = _place(request), self._context(request)
+        at, ctx = _place(request), await self._context(request)
         return await self._retrieving.frames(ctx, at, numbers, accept)
 
     async def bulk(self, request: Request) -> Response:
         """WADO-RS of bulk data."""
         alone = accepting.frames(_accept(request)).alone
         path = bulk_path(request.path_params["path"])
-        at, ctx = _place(request), self._context(request)
+        at, ctx = _place(request), await self._context(request)
         return await self._retrieving.bulk(ctx, at, path, alone=alone)
 
     async def rendered(self, request: Request) -> Response:
         """WADO-RS of pictures."""
         query = dict(request.query_params)
         accept = query.get("accept") or _accept(request)
-        at, ctx = _place(request), self._context(request)
+        at, ctx = _place(request), await self._context(request)
         return await self._pictures.rendered(ctx, at, _frame(request), accept, query)
 
     async def thumbnail(self, request: Request) -> Response:
         """WADO-RS of thumbnails."""
         known = request.headers.get("if-none-match", "")
         query = dict(request.query_params)
-        at, ctx = _place(request), self._context(request)
+        at, ctx = _place(request), await self._context(request)
         return await self._pictures.thumbnail(ctx, at, _frame(request), query, known)
 
     async def store(self, request: Request) -> Response:
@@ -142,22 +141,23 @@ class DicomWeb:
         if not content_type.lower().startswith("multipart/related"):
             text = 'Expected Content-Type: multipart/related; type="application/dicom"'
             raise Refusal(Issue("not-supported", text), status=415)
-        at = _place(request)
+        at, ctx = _place(request), await self._context(request)
+        self._uploads.check_granted(ctx)
         spool = await asyncio.to_thread(Spool, self._uploads.settings)
         try:
             await receive(spool, content_type, request.stream(), part_type="application/dicom")
             asked = Asked(study=at.study)
-            report = await self._uploads.take(self._context(request), spool, asked)
+            report = await self._uploads.take(ctx, spool, asked)
         finally:
             await asyncio.to_thread(spool.remove)
         status, found = answer(report, at, self._base(request))
         return Response(msgspec.json.encode(found), status, NO_SNIFF, media_type=JSON)
 
-    def _context(self, request: Request) -> Context:
-        return context_of(request, self._base_url, self._fhir)
+    async def _context(self, request: Request) -> Context:
+        return await self._doorway.context(request)
 
     def _base(self, request: Request) -> str:
-        return root_of(request, self._base_url, self._fhir) + PATH
+        return self._doorway.root(request) + PATH
 
 
 def _accept(request: Request) -> str:

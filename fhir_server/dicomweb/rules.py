@@ -6,6 +6,7 @@ from typing import Any
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.sight import sight_of
 from fhir_server.outcome import Issue, NotFound
 from fhir_server.storage import resources
 
@@ -20,7 +21,12 @@ async def seen(engine: Engine, ctx: Context, uids: Collection[str]) -> Mapping[s
     async with engine.store.connection(ctx.tenant) as connection:
         found = await resources.read_many(connection, engine.statements(ctx), wanted)
     studies = {id_: decode(content) for (_, id_), content in found.items()}
-    return {uid: each for uid, each in studies.items() if each.get("status") == _SEEN}
+    sight = sight_of(engine, ctx)
+    return {
+        uid: each
+        for uid, each in studies.items()
+        if each.get("status") == _SEEN and (sight is None or sight.admits(each))
+    }
 
 
 async def check_seen(engine: Engine, ctx: Context, uid: str) -> Json:

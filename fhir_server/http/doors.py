@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import wraps
 from random import getrandbits
 from typing import ParamSpec
@@ -12,6 +13,7 @@ from fhir_server.context import Context
 from fhir_server.fhir_json import encode
 from fhir_server.http.negotiation import CONTENT_TYPE
 from fhir_server.outcome import Refusal, failure, operation_outcome
+from fhir_server.security.gate import Asked, Gate
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +22,37 @@ _Given = ParamSpec("_Given")
 NO_SNIFF = {"X-Content-Type-Options": "nosniff"}
 
 
-def root_of(request: Request, base_url: str | None, path: str) -> str:
-    """The URL of the server without a path, as the client sees it.
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """What a door beside FHIR needs to know of whoever comes in by it.
 
-    base_url: of FHIR as configured, None to follow the Host header. path: at its end.
+    name: of the door. base_url: of FHIR as configured, None to follow the Host header.
+    path: at the end of the FHIR base URL. gate: decides who comes in.
     """
-    if base_url is not None:
-        return base_url.removesuffix(path)
-    return f"{request.url.scheme}://{request.url.netloc}"
 
+    name: str
+    gate: Gate
+    base_url: str | None
+    path: str
 
-def context_of(request: Request, base_url: str | None, path: str) -> Context:
-    """Who asks, as at the door of FHIR."""
-    return Context(
-        request_id=f"{getrandbits(64):016x}", base_url=root_of(request, base_url, path) + path
-    )
+    def root(self, request: Request) -> str:
+        """The URL of the server without a path, as the client sees it."""
+        if self.base_url is not None:
+            return self.base_url.removesuffix(self.path)
+        return f"{request.url.scheme}://{request.url.netloc}"
+
+    async def context(self, request: Request) -> Context:
+        """Who asks. Raises `Unauthorized` and a 403 `Refusal`."""
+        address = request.client.host if request.client else ""
+        admitted = await self.gate.admit(Asked(request.headers, address))
+        return admitted.into(
+            Context(
+                door=self.name,
+                address=address,
+                request_id=f"{getrandbits(64):016x}",
+                base_url=self.root(request) + self.path,
+            )
+        )
 
 
 def refused(refusal: Refusal) -> Response:

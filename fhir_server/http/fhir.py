@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import getrandbits
 from typing import Any
 from urllib.parse import unquote
@@ -28,11 +28,13 @@ from fhir_server.http.protection import Headers as ProtectingHeaders
 from fhir_server.http.protection import protection
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import http_date
+from fhir_server.interactions.performing import perform
 from fhir_server.interactions.request import Prefer, Request, decode_query
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.script_run import HEADER
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable, failure
 from fhir_server.patch import parse_patch
+from fhir_server.security.gate import Asked, Gate, OpenGate
 from fhir_server.xml import decode_xml
 
 log = logging.getLogger(__name__)
@@ -44,12 +46,17 @@ _LARGE_XML = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+# What has to be known before anybody can log in.
+_FOR_EVERYBODY = frozenset({"capabilities"})
+
+
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
     """What the door needs to know.
 
     path: of the FHIR base URL. base_url: as configured; None follows the Host header.
     timeout: seconds a request may take.
+    gate: decides who comes in.
     """
 
     path: str = "/fhir"
@@ -57,6 +64,7 @@ class HttpSettings:
     max_body_bytes: int = 64 * 1024 * 1024
     timeout: float = 120.0
     access_log: bool = False
+    gate: Gate = field(default_factory=OpenGate)
 
 
 class FhirApplication:
@@ -145,9 +153,10 @@ class _Exchange:
         self.name = definition.name
         request.query = query
         self._read_headers(request)
+        # Whoever may not come in need not have sent a body.
+        ctx = await self._context(definition)
         await self._read_body(definition, request)
-        ctx = self._context()
-        result = await definition.handler(self._engine, ctx, request)
+        result = await perform(self._engine, ctx, definition, request)
         await answer_result(self._send, ctx, request, result, self._format, pretty=self._pretty)
 
     async def refuse(self, refusal: Refusal) -> None:
@@ -180,13 +189,20 @@ class _Exchange:
         path = path[len(self._settings.path) :].strip("/")
         return [unquote(part) for part in path.split("/")] if path else []
 
-    def _context(self) -> Context:
+    async def _context(self, definition: InteractionDefinition) -> Context:
         base_url = self._settings.base_url
         if base_url is None:
             host = self._headers.get("host", "localhost")
             base_url = f"{self._scope.get('scheme', 'http')}://{host}{self._settings.path}"
         test_run = HEADER in self._headers
-        return Context(request_id=self.request_id, base_url=base_url, test_run=test_run)
+        address = (self._scope.get("client") or ("",))[0]
+        ctx = Context(
+            door="fhir", address=address, request_id=self.request_id, base_url=base_url,
+            test_run=test_run,
+        )  # fmt: skip
+        if definition.name in _FOR_EVERYBODY:
+            return ctx
+        return (await self._settings.gate.admit(Asked(self._headers, address))).into(ctx)
 
     def _read_headers(self, request: Request) -> None:
         headers = self._headers

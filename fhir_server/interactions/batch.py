@@ -17,6 +17,7 @@ from fhir_server.interactions.entries import (
     read_entry,
     refused,
 )
+from fhir_server.interactions.performing import perform
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.transaction import transaction
@@ -87,7 +88,7 @@ async def _one(engine: Engine, ctx: Context, outer: Request, entry: Entry, own: 
     fill(request, entry, outer.prefer)
     if entry.resource is not None:
         _check_independent(engine, entry, own)
-    return await definition.handler(engine, ctx, request)
+    return await perform(engine, ctx, definition, request)
 
 
 def _check_independent(engine: Engine, entry: Entry, own: set[str]) -> None:

@@ -1,27 +1,31 @@
 """Which resources belong to a compartment (R4 compartmentdefinition.html, http.html#vsearch)."""
 
-from fhir_server.context import Context
-from fhir_server.interactions.engine import Engine
+from collections.abc import Iterator
+
 from fhir_server.outcome import Issue, NotFound
 from fhir_server.search.conditions import Column, Condition, Keys, all_of, any_of
 from fhir_server.search.keys import key
+from fhir_server.search.parameters import SearchParameters
+from fhir_server.spec import Definitions
 
 # How a compartment definition says that the owner belongs to it, which holds of each.
 _OWNER = "{def}"
 
 
-def membership(engine: Engine, ctx: Context, compartment: tuple[str, str], type_: str) -> Condition:
+def membership(
+    definitions: Definitions, known: SearchParameters, compartment: tuple[str, str], type_: str
+) -> Condition:
     """What a resource of a type, or of any type if that is empty, meets in a compartment.
 
     compartment: type and id of its owner. Raises `NotFound` for a type that has no compartment, and
     for one whose resources never belong to this one.
     """
     owner, id_ = compartment
-    definition = engine.definitions.compartments.get(owner)
+    definition = definitions.compartments.get(owner)
     if definition is None:
-        known = ", ".join(sorted(engine.definitions.compartments))
+        names = ", ".join(sorted(definitions.compartments))
         raise NotFound(
-            Issue("not-supported", f"{owner} has no compartment; those that have: {known}")
+            Issue("not-supported", f"{owner} has no compartment; those that have: {names}")
         )
     if type_ and type_ not in definition.parameters:
         text = f"No {type_} belongs to the compartment of a {owner}"
@@ -29,7 +33,7 @@ def membership(engine: Engine, ctx: Context, compartment: tuple[str, str], type_
     types = [type_] if type_ else list(definition.parameters)
     members: list[Condition] = []
     for name in types:
-        members += _members(engine, ctx, name, definition.parameters[name], f"{owner}/{id_}")
+        members += _members(known, name, definition.parameters[name], f"{owner}/{id_}")
     if type_ in ("", owner):
         own = [Column("{r}.type = %s", (owner,)), Column("{r}.id = %s", (id_,), few=True)]
         members.append(all_of(own))
@@ -37,7 +41,9 @@ def membership(engine: Engine, ctx: Context, compartment: tuple[str, str], type_
 
 
 def _members(
-    engine: Engine, ctx: Context, type_: str, codes: tuple[str, ...], reference: str
-) -> list[Condition]:
-    found = (engine.index(ctx).parameters.get(type_, code) for code in codes if code != _OWNER)
-    return [Keys((key(parameter.name, reference),)) for parameter in found if parameter]
+    known: SearchParameters, type_: str, codes: tuple[str, ...], reference: str
+) -> Iterator[Condition]:
+    for code in codes:
+        parameter = known.get(type_, code) if code != _OWNER else None
+        if parameter is not None:
+            yield Keys((key(parameter.name, reference),))

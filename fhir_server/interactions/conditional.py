@@ -86,11 +86,11 @@ async def matches(
     found: dict[str, list[str]] = {}
     by_key: dict[int, list[str]] = {}
     statements = engine.statements(ctx)
+    at = engine.settling(ctx, connection)
     for condition in {condition.text: condition for condition in conditions}.values():
-        if condition.key is not None:
+        if condition.key is not None and at.visible is None:
             by_key.setdefault(condition.key, []).append(condition.text)
         else:
-            at = engine.settling(ctx, connection)
             found[condition.text] = await execute.ids(at, condition.query)
     for key, hits in (await resources.matching_keys(connection, statements, list(by_key))).items():
         found.update(dict.fromkeys(by_key[key], hits))

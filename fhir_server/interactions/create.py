@@ -5,6 +5,7 @@ from fhir_server.interactions.changes import Change, carry_out
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.guarding import guarded
 from fhir_server.interactions.references import conditional, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
@@ -23,7 +24,7 @@ async def create(engine: Engine, ctx: Context, request: Request) -> Result:
     checked = check(engine, request.resource, request.type)
     has_rules = engine.rules.concern(request.resource)
     if has_rules:
-        await engine.rules.prepare(engine, ctx, [request.resource])
+        await engine.rules.prepare(engine, ctx.trusted(), [request.resource])
     else:
         await conform(engine, ctx, request.resource)
     if request.if_none_exist is not None:
@@ -83,6 +84,7 @@ async def _existing(
 
 
 async def _store(engine: Engine, ctx: Context, connection: Connection, request: Request) -> Result:
+    request.resource = guarded(engine, ctx, (request.type, ""), None, request.resource)
     if engine.rules.concern(request.resource):
         change = Change(request.type, ctx.new_id(), None, request.resource, "POST")
         return result_of(await carry_out(engine, ctx, connection, change), 201, created=True)

@@ -4,6 +4,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.changes import Change, carry_out, locked
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.guarding import guarded
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.update import ATTEMPTS, check_id, check_preconditions
@@ -47,6 +48,7 @@ async def _store_deletion(
     statements = engine.statements(ctx)
     for _ in range(ATTEMPTS):
         old = await resources.current(connection, statements, request.type, request.id)
+        guarded(engine, ctx, (request.type, request.id), old, None)
         check_preconditions(request, old)
         if old is None:
             return _never_was(request)
@@ -63,6 +65,7 @@ async def _delete_by_rules(
     engine: Engine, ctx: Context, connection: Connection, request: Request
 ) -> Result:
     old = await locked(engine, ctx, connection, request.type, request.id)
+    guarded(engine, ctx, (request.type, request.id), old, None)
     check_preconditions(request, old)
     if old is None:
         return _never_was(request)

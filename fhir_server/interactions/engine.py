@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from fhir_server.audit.trail import NO_AUDIT, Audit
 from fhir_server.context import Context
 from fhir_server.indexing.indexes import Indexes
+from fhir_server.interactions.concealing import concealing
 from fhir_server.interactions.routing import Router
 from fhir_server.interactions.rules import NoRules, Rules
 from fhir_server.interactions.sight import sight_of
@@ -89,7 +90,7 @@ class Engine:
         index = self.index(ctx)
         if index.incomplete:
             raise Unavailable(Issue("transient", index.incomplete), headers={"Retry-After": "5"})
-        return index
+        return concealing(index, ctx.access)
 
     def settling(self, ctx: Context, connection: Connection) -> Settling:
         """Where a search of the context's tenant is carried out."""

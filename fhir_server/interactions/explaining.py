@@ -10,7 +10,7 @@ from fhir_server.search import execute
 from fhir_server.search.describe import describe
 from fhir_server.search.explain import Explained, explained
 from fhir_server.search.query import Query
-from fhir_server.search.settle import Settling, settle
+from fhir_server.search.settle import Settling, settled
 from fhir_server.search.sources import Position
 
 
@@ -20,10 +20,10 @@ async def explain(
     """A Parameters resource about one page of a search, in place of the page."""
     watched = replace(at, steps=[])
     page = await execute.page(watched, query, size=size, after=after, backwards=backwards)
-    settled = await settle(query.condition, at)
+    found = await settled(query.types, query.condition, at)
     parameters: list[dict[str, Any]] = [
         {"name": "understood", "valueString": describe(query.condition)},
-        {"name": "settled", "valueString": describe(settled)},
+        {"name": "settled", "valueString": describe(found)},
         {"name": "matchesOnPage", "valueInteger": len(page.matches)},
         *[_step(step) for step in await explained(watched)],
     ]

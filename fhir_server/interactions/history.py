@@ -8,6 +8,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.bundles import bundle, page_size, raw, url
 from fhir_server.interactions.cursor import decode_cursor, encode_cursor
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.guarding import may_read
 from fhir_server.interactions.read import not_found
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
@@ -15,6 +16,7 @@ from fhir_server.interactions.subset import Subset
 from fhir_server.interactions.writing import instant_text
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.values import Instants
+from fhir_server.security.access import READ
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored
 
@@ -74,15 +76,17 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
         parameters |= _position(request, secret, oldest_first)
         if request.id:
             identity = (request.type, request.id)
-            if await resources.current(connection, statements, *identity) is None:
+            current = await resources.current(connection, statements, *identity)
+            if current is None or not may_read(engine, ctx, request.type, current.content):
                 raise not_found(*identity)
-        if request.id or counting:
+        if (request.id and ctx.access.everyone(request.type, READ)) or counting:
             query = statements.history_counts[level]
             total = await resources.count_versions(connection, query, parameters)
         if not counting:
             query = statements.history_pages[level, oldest_first]
             rows = await resources.history_page(connection, statements, query, parameters)
-    entries = [_entry(ctx, row, subset) for row in rows[:size]]
+    shown = (row for row in rows[:size] if may_read(engine, ctx, row.type, row.content))
+    entries = [_entry(ctx, row, subset) for row in shown]
     links = _links(ctx, request, secret, rows[size - 1] if len(rows) > size else None)
     return Result(200, bundle(ctx, "history", links, entries, total))
 

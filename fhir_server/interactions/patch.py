@@ -8,13 +8,14 @@ from fhir_server.interactions.changes import Change, carry_out, locked
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.guarding import guarded, may_read
 from fhir_server.interactions.read import gone, not_found
 from fhir_server.interactions.references import settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.update import ATTEMPTS, check_preconditions
 from fhir_server.interactions.writing import check, next_version, result_of, supersede, unchanged
-from fhir_server.outcome import Conflict, Invalid, Issue, NotFound
+from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal
 from fhir_server.patch import PatchFailed
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored
@@ -53,9 +54,9 @@ def no_match(condition: Condition) -> NotFound:
     return NotFound(Issue("not-found", f"Nothing matches {condition.text}"))
 
 
-def current_to_patch(request: Request, old: Stored | None) -> Stored:
+def current_to_patch(engine: Engine, ctx: Context, request: Request, old: Stored | None) -> Stored:
     """The version to patch. Raises `NotFound`, `Gone` and `PreconditionFailed`."""
-    if old is None:
+    if old is None or not may_read(engine, ctx, request.type, old.content):
         raise not_found(request.type, request.id)
     if old.content is None:
         raise gone(request.type, request.id, old.version)
@@ -63,19 +64,33 @@ def current_to_patch(request: Request, old: Stored | None) -> Stored:
     return old
 
 
-def patched(engine: Engine, request: Request, old: Stored) -> tuple[dict[str, Any], Checked]:
+def patched(
+    engine: Engine, ctx: Context, request: Request, old: Stored
+) -> tuple[dict[str, Any], Checked]:
     """What the request's patch makes of a version, with its structure checked.
 
     Raises `PatchFailed`, since it is the patch that would make the resource invalid
-    (RFC 5789 section 2.2).
+    (RFC 5789 section 2.2), and a 403 `Refusal` for a change that is not granted.
     """
     assert request.patch is not None
     assert old.content is not None
     resource = request.patch(decode(old.content))
     try:
-        return resource, check(engine, resource, request.type)
+        checked = check(engine, resource, request.type)
     except Invalid as invalid:
         raise PatchFailed(invalid.issues) from None
+    return _guarded(engine, ctx, request, old, resource), checked
+
+
+def _guarded(
+    engine: Engine, ctx: Context, request: Request, old: Stored, resource: dict[str, Any]
+) -> dict[str, Any]:
+    """The patched resource, if that is granted: what is hidden has to be as it was."""
+    kept = guarded(engine, ctx, (request.type, request.id), old, resource)
+    if kept is not resource and not unchanged(kept or {}, resource):
+        text = f"The patch removes elements of {request.type} that you may not see"
+        raise Refusal(Issue("forbidden", text), status=403)
+    return resource
 
 
 async def _store_patched(
@@ -86,8 +101,8 @@ async def _store_patched(
     statements = engine.statements(ctx)
     for _ in range(ATTEMPTS):
         stored = await resources.current(connection, statements, request.type, request.id)
-        old = current_to_patch(request, stored)
-        resource, checked = patched(engine, request, old)
+        old = current_to_patch(engine, ctx, request, stored)
+        resource, checked = patched(engine, ctx, request, old)
         await settle_conditional(engine, ctx, connection, checked.references)
         if unchanged(resource, decode(old.content or b"")):
             return result_of(old, 200)
@@ -106,8 +121,8 @@ async def _store_by_rules(
     engine: Engine, ctx: Context, connection: Connection, request: Request
 ) -> Result:
     stored = await locked(engine, ctx, connection, request.type, request.id)
-    old = current_to_patch(request, stored)
-    resource, checked = patched(engine, request, old)
+    old = current_to_patch(engine, ctx, request, stored)
+    resource, checked = patched(engine, ctx, request, old)
     await settle_conditional(engine, ctx, connection, checked.references)
     if unchanged(resource, decode(old.content or b"")):
         return result_of(old, 200)

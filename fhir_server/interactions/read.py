@@ -2,6 +2,7 @@
 
 from fhir_server.context import Context
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.guarding import may_read
 from fhir_server.interactions.request import Request, tags
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
@@ -18,7 +19,7 @@ async def read(engine: Engine, ctx: Context, request: Request) -> Result:
     async with engine.store.connection(ctx.tenant) as connection:
         statements = engine.statements(ctx)
         row = await resources.read(connection, statements, request.type, request.id)
-    if row is None:
+    if row is None or not may_read(engine, ctx, request.type, row[2]):
         raise not_found(request.type, request.id)
     version, last_updated, content = row
     if content is None:
@@ -35,7 +36,7 @@ async def vread(engine: Engine, ctx: Context, request: Request) -> Result:
             stored = await resources.version(
                 connection, engine.statements(ctx), request.type, request.id, int(request.version)
             )
-    if stored is None:
+    if stored is None or not may_read(engine, ctx, request.type, stored.content):
         name = f"{request.type}/{request.id}"
         raise NotFound(Issue("not-found", f"{name} has no version {request.version!r}"))
     if stored.content is None:

@@ -11,9 +11,32 @@ from fhir_server.interactions.read import read, vread
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.interactions.search import search
 from fhir_server.interactions.update import conditional_update, update
+from fhir_server.security.access import CREATE, DELETE, READ, SEARCH, UPDATE
+
+# What has to be granted for each; those that are not here need nothing, or each entry for itself.
+_NEEDS = {
+    "search-system": SEARCH,
+    "search-system-post": SEARCH,
+    "history-system": SEARCH,
+    "create": CREATE,
+    "search": SEARCH,
+    "search-post": SEARCH,
+    "search-compartment": SEARCH,
+    "search-compartment-post": SEARCH,
+    "update-conditional": UPDATE,
+    "patch-conditional": UPDATE,
+    "delete-conditional": DELETE,
+    "history-type": SEARCH,
+    "read": READ,
+    "update": UPDATE,
+    "patch": UPDATE,
+    "delete": DELETE,
+    "history-instance": READ,
+    "vread": READ,
+}
 
 INTERACTIONS: tuple[InteractionDefinition, ...] = tuple(
-    InteractionDefinition(*row)
+    InteractionDefinition(*row, needs=_NEEDS.get(row[0], ""))
     for row in (
         ("capabilities", "", "system", "GET", "metadata", capabilities, "",
          "What this server can do"),

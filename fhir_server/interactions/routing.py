@@ -30,6 +30,10 @@ class InteractionDefinition:
     reads: whether it changes nothing although it is called by POST.
     joins: whether it may be an entry of a transaction although it is an operation that writes: it
         does so through the connection of the engine that it is given.
+    needs: what has to be granted of the type for it, as a letter of SMART's `cruds`; empty if each
+        entry of it is asked for itself, or nobody has to be asked.
+    touches: types of which all resources have to be granted with all of their elements, because it
+        tells of them in ways of its own.
     """
 
     name: str
@@ -43,6 +47,8 @@ class InteractionDefinition:
     operation: OperationDefinitionFacts | None = None
     reads: bool = False
     joins: bool = False
+    needs: str = ""
+    touches: tuple[str, ...] = ()
 
 
 _FIXED = frozenset({"metadata", "_history", "_search"})

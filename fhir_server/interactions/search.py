@@ -119,7 +119,7 @@ def understood(engine: Engine, ctx: Context, request: Request) -> Query:
         # What contains a resource belongs to the compartment, whatever its type.
         contained = request.one("_contained") in (INSIDE, BOTH)
         type_ = "" if contained else request.type
-        within = membership(engine, ctx, request.compartment, type_)
+        within = membership(engine.definitions, index.parameters, request.compartment, type_)
     return parse(
         index.parameters,
         request.type,

@@ -16,6 +16,7 @@ from fhir_server.interactions.conforming import Conforming
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import answer, fill, read_entry
 from fhir_server.interactions.patch import current_to_patch, no_match, patched
+from fhir_server.interactions.performing import check_granted, perform
 from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.transaction_steps import TURN, Current, Step, placed
@@ -40,16 +41,16 @@ async def transaction(
     Raises the `Refusal` of the first stage that fails, with the issues of all its entries.
     """
     steps = await _read_steps(engine, ctx, request, raw_entries)
-    await engine.rules.prepare(engine, ctx, _perhaps_created(engine, steps))
+    await engine.rules.prepare(engine, ctx.trusted(), _perhaps_created(engine, steps))
     async with engine.store.transaction(ctx.tenant) as connection:
         await _resolve_conditions(engine, ctx, connection, steps)
         _check_overlap(steps)
         current = await _lock_current(engine, ctx, connection, steps)
-        await _apply_patches(engine, steps, current)
+        await _apply_patches(engine, ctx, steps, current)
         await _settle_references(engine, ctx, connection, steps)
         # Only now, after waiting for locks, so that versions appear soon after their time.
         ctx = ctx.at_once()
-        proposals = propose(steps, current)
+        proposals = propose(engine, ctx, steps, current)
         changes = await obey(engine, ctx, connection, proposals)
         await _conform(engine.within(connection), ctx, steps)
         await write(engine, ctx, connection, proposals, changes)
@@ -104,6 +105,7 @@ def _read_step(
     entry = read_entry(ctx, index, raw_entry)
     definition, request = engine.router.route(entry.method, entry.segments)
     fill(request, entry, outer.prefer)
+    check_granted(ctx.access, definition, request)
     step = Step(entry, definition, request)
     if definition.name not in _STARTS:
         if entry.method not in ("GET", "HEAD") and not (definition.reads or definition.joins):
@@ -222,15 +224,18 @@ async def _lock_current(
     return await resources.lock_current(connection, engine.statements(ctx), known)
 
 
-async def _apply_patches(engine: Engine, steps: Sequence[Step], current: Current) -> None:
+async def _apply_patches(
+    engine: Engine, ctx: Context, steps: Sequence[Step], current: Current
+) -> None:
     """Replace each patch by what it makes of its target, which is then written as an update is."""
     patching = [step for step in steps if step.request.patch is not None]
     for number, step in enumerate(patching):
         if number % TURN == TURN - 1:
             await asyncio.sleep(0)
         try:
-            old = current_to_patch(step.request, current.get((step.request.type, step.id)))
-            step.entry.resource, step.checked = patched(engine, step.request, old)
+            old = current.get((step.request.type, step.id))
+            old = current_to_patch(engine, ctx, step.request, old)
+            step.entry.resource, step.checked = patched(engine, ctx, step.request, old)
         except Refusal as refusal:
             issues = placed(refusal, step.entry.index)
             raise Refusal(issues, status=refusal.status, headers=refusal.headers) from refusal
@@ -286,7 +291,7 @@ async def _read(engine: Engine, ctx: Context, steps: Sequence[Step]) -> None:
     for step in sorted(steps, key=lambda step: not step.definition.joins):
         if step.result is None:
             try:
-                step.result = await step.definition.handler(engine, ctx, step.request)
+                step.result = await perform(engine, ctx, step.definition, step.request)
             except Refusal as refusal:
                 issues = placed(refusal, step.entry.index)
                 raise Refusal(issues, status=refusal.status) from refusal

@@ -1,6 +1,7 @@
 """What the entries of a transaction store: each identity once, in a few statements."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
@@ -8,6 +9,7 @@ from fhir_server.indexing.changes import ParameterRefused
 from fhir_server.interactions.changes import store_changes
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import WRITES
+from fhir_server.interactions.guarding import guarded
 from fhir_server.interactions.patch import METHOD
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.rules import Change, RuleRefused, ruled
@@ -22,19 +24,34 @@ from fhir_server.storage.store import Connection
 Proposal = tuple[Step, Change]
 
 
-def propose(steps: Sequence[Step], current: Current) -> list[Proposal]:
+def propose(
+    engine: Engine, ctx: Context, steps: Sequence[Step], current: Current
+) -> list[Proposal]:
     """What each entry that writes is to change; one that changes nothing gets its result.
 
-    Raises `PreconditionFailed` and `Conflict`.
+    Raises `PreconditionFailed`, `Conflict`, and a 403 `Refusal` for what is not granted.
     """
     found = []
     for step in steps:
         if step.entry.method in WRITES and step.definition.operation is None:
             old = current.get((step.request.type, step.id))
+            if not (step.entry.method == "POST" and step.exists):
+                step.entry.resource = _guarded(engine, ctx, step, old)
             change = _PROPOSALS[step.entry.method](step, old)
             if change is not None:
                 found.append((step, change))
     return found
+
+
+def _guarded(engine: Engine, ctx: Context, step: Step, old: Stored | None) -> Any:
+    """What an entry is to store, if that is granted."""
+    id_ = "" if step.entry.method == "POST" else step.id
+    new = None if step.entry.method == "DELETE" else step.entry.resource
+    try:
+        return guarded(engine, ctx, (step.request.type, id_), old, new)
+    except Refusal as refusal:
+        issues = placed(refusal, step.entry.index)
+        raise Refusal(issues, status=refusal.status) from refusal
 
 
 async def obey(
@@ -48,7 +65,7 @@ async def obey(
     if not changes[True]:
         return others
     try:
-        obeying = await engine.rules.apply(engine, ctx, connection, changes[True], others)
+        obeying = await engine.rules.apply(engine, ctx.trusted(), connection, changes[True], others)
     except RuleRefused as refusal:
         raise _at_its_entry(refusal, refusal.source, proposals) from refusal
     for step, change in proposals:

@@ -9,6 +9,7 @@ from fhir_server.interactions.changes import Change, carry_out, locked
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.conforming import conform
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.guarding import guarded
 from fhir_server.interactions.references import conditional, settle_conditional
 from fhir_server.interactions.request import Request, tags
 from fhir_server.interactions.result import Result
@@ -77,7 +78,7 @@ async def _prepare(engine: Engine, ctx: Context, request: Request) -> bool:
     if not ruled(engine.rules, request.type, request.resource):
         await conform(engine, ctx, request.resource)
         return False
-    await engine.rules.prepare(engine, ctx, [request.resource])
+    await engine.rules.prepare(engine, ctx.trusted(), [request.resource])
     return True
 
 
@@ -150,6 +151,7 @@ async def store_update(
     statements = engine.statements(ctx)
     for _ in range(ATTEMPTS):
         old = await resources.current(connection, statements, request.type, request.id)
+        _guard(engine, ctx, request, old)
         check_preconditions(request, old)
         if old is None:
             (rid,) = await engine.store.row_ids(connection, ctx.tenant, 1)
@@ -170,10 +172,16 @@ async def store_update(
     )
 
 
+def _guard(engine: Engine, ctx: Context, request: Request, old: Stored | None) -> None:
+    identity = (request.type, request.id)
+    request.resource = guarded(engine, ctx, identity, old, request.resource)
+
+
 async def _store_by_rules(
     engine: Engine, ctx: Context, connection: Connection, request: Request
 ) -> Result:
     old = await locked(engine, ctx, connection, request.type, request.id)
+    _guard(engine, ctx, request, old)
     check_preconditions(request, old)
     change = Change(request.type, request.id, old, request.resource, "PUT")
     before = change.before()

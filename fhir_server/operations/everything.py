@@ -31,7 +31,9 @@ async def everything(engine: Engine, ctx: Context, parameters: Parameters) -> Re
     async with engine.store.connection(ctx.tenant) as connection:
         await _check_exists(engine, ctx, parameters, connection)
         at = engine.settling(ctx, connection)
-        group = membership(engine, ctx, (parameters.type, parameters.id), "")
+        group = membership(
+            engine.definitions, engine.index(ctx).parameters, (parameters.type, parameters.id), ""
+        )
         personal = engine.definitions.compartments["Patient"].parameters
         # Whatever a patient's own resources refer to and is personal is either theirs, and so found
         # already, or somebody else's.

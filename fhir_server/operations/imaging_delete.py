@@ -60,5 +60,6 @@ async def _delete(
 
 DELETE_STUDY = Operation(
     "ImagingStudy-delete-study", delete_study, "Delete the images of a study", writes=True,
+    touches=("ImagingStudy",),
     base=OWN_BASE,
 )  # fmt: skip

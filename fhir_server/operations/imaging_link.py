@@ -165,9 +165,15 @@ async def _unlink(
 
 
 LINK = Operation(
-    "ImagingStudy-link", link, "Say which orders images are for", writes=True, base=OWN_BASE
+    "ImagingStudy-link",
+    link,
+    "Say which orders images are for",
+    writes=True,
+    touches=("ImagingStudy",),
+    base=OWN_BASE,
 )
 UNLINK = Operation(
     "ImagingStudy-unlink", unlink, "Say that images are not for an order", writes=True,
+    touches=("ImagingStudy",),
     base=OWN_BASE,
 )  # fmt: skip

@@ -78,5 +78,6 @@ REPLAY = Operation(
     replay,
     "Carry HL7 v2 messages out once more",
     writes=True,
+    touches=("*",),
     base=OWN_BASE,
 )

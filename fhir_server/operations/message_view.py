@@ -117,5 +117,5 @@ def _issues(reason: str | None, issues: Sequence[dict[str, Any]]) -> Iterator[Is
 
 
 VIEW_MESSAGE = Operation(
-    "Communication-hl7v2-message", view, "Read an HL7 v2 message", base=OWN_BASE
+    "Communication-hl7v2-message", view, "Read an HL7 v2 message", touches=("*",), base=OWN_BASE
 )

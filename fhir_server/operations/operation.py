@@ -35,6 +35,8 @@ class Operation:
     paged: its answer may have pages.
     versions: it may be called on former versions as well.
     joins: though it writes, it may be an entry of a transaction, carried out after the others.
+    touches: types that it tells of without asking which of their resources, and which elements of
+        them, may be seen; `*` for all. All of them have to be granted to whoever calls it.
     unchecked: it takes resources as they are, also those that break the rules of R4.
     """
 
@@ -48,6 +50,7 @@ class Operation:
     versions: bool = False
     joins: bool = False
     unchecked: bool = False
+    touches: tuple[str, ...] = ()
     base: str = R4_BASE
 
     @property
@@ -75,6 +78,7 @@ def routes(operation: Operation, definitions: Definitions) -> Iterator[Interacti
                 operation=facts,
                 reads=not operation.writes,
                 joins=operation.joins,
+                touches=operation.touches,
             )
 
 

@@ -105,4 +105,5 @@ PROCESS_MESSAGE = Operation(
     process_message,
     "Carry out the event of a message",
     writes=True,
+    touches=("*",),
 )

@@ -116,5 +116,10 @@ def _format(parameters: Parameters) -> str:
 
 
 RUN_TEST_SCRIPT = Operation(
-    "TestScript-run", run_test_script, "Carry out a TestScript", writes=True, base=OWN_BASE
+    "TestScript-run",
+    run_test_script,
+    "Carry out a TestScript",
+    writes=True,
+    touches=("*",),
+    base=OWN_BASE,
 )

@@ -15,7 +15,7 @@ from typing import Any
 from fhir_server.search import patient_dates, sources
 from fhir_server.search.conditions import ALWAYS, NEVER, AllOf, Condition, Keys, Ordered
 from fhir_server.search.query import Query
-from fhir_server.search.settle import Settling, conversions, settle
+from fhir_server.search.settle import Settling, conversions, settled
 from fhir_server.search.sources import Order, Position, Source
 from fhir_server.search.sql import Writer, countable
 from fhir_server.search.statistics import Density
@@ -73,7 +73,7 @@ async def page(
 async def count(at: Settling, query: Query) -> int:
     """How many resources match."""
     at = await at.informed()
-    condition = await settle(query.condition, at)
+    condition = await settled(query.types, query.condition, at)
     writer = Writer(gathering=True, common=at.common)
     where = _where(query, condition, writer)
     rows = await at.rows(
@@ -85,7 +85,7 @@ async def count(at: Settling, query: Query) -> int:
 async def estimate(at: Settling, query: Query) -> int:
     """How many resources match, counted while that is cheap and then as PostgreSQL expects."""
     at = await at.informed()
-    condition = await settle(query.condition, at)
+    condition = await settled(query.types, query.condition, at)
     writer = Writer(gathering=True, common=at.common)
     where = _where(query, condition, writer)
     text = f"select from {{s}}.resource r where {where}"
@@ -105,7 +105,7 @@ async def _expected(at: Settling, text: str, values: list[Any]) -> float:
 async def ids(at: Settling, query: Query) -> list[str]:
     """Up to two ids of matches: enough to tell none, one and several."""
     at = await at.informed()
-    condition = await settle(query.condition, at)
+    condition = await settled(query.types, query.condition, at)
     writer = Writer(gathering=True, common=at.common)
     where = _where(query, condition, writer)
     text = f"select min(r.id), max(r.id) from {{s}}.resource r where {where}"
@@ -129,7 +129,7 @@ class _Search:
     @classmethod
     async def of(cls, at: Settling, query: Query, backwards: bool) -> "_Search":
         at = await at.informed()
-        condition = await settle(query.condition, at)
+        condition = await settled(query.types, query.condition, at)
         measured = any(key.measured for key in query.sort)
         units = await conversions(at) if measured else ()
         return cls(at, query.types, condition, Order(query.sort, backwards, units))

@@ -5,7 +5,7 @@ from typing import Any
 
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.query import Query
-from fhir_server.search.settle import Settling, settle
+from fhir_server.search.settle import Settling, settled
 from fhir_server.search.sql import Writer
 
 MOST_LABELS = 10_000
@@ -22,7 +22,7 @@ _LABELS = (
 async def labels(at: Settling, query: Query) -> Iterable[tuple[str, Any]]:
     """Each label of what a query finds, after its element of Meta. Raises `Invalid`."""
     at = await at.informed()
-    condition = await settle(query.condition, at)
+    condition = await settled(query.types, query.condition, at)
     writer = Writer(gathering=True, common=at.common)
     where = f"{writer.live(query.types, condition, 'r')} and {writer.write(condition, 'r')}"
     text = _LABELS.replace("[where]", where)

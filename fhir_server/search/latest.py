@@ -8,7 +8,7 @@ from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64, parameter_name
 from fhir_server.search.lookups import Place
 from fhir_server.search.query import Query
-from fhir_server.search.settle import Settling, settle
+from fhir_server.search.settle import Settling, settled
 from fhir_server.search.sql import Writer
 
 # Observations that are the last ones of a code as it is written, before codes are put together.
@@ -48,7 +48,7 @@ async def latest(at: Settling, query: Query, most: int) -> list[Place]:
     so are those that are one with the same third one. Raises `Invalid` for too many.
     """
     at = await at.informed()
-    condition = await settle(query.condition, at)
+    condition = await settled(query.types, query.condition, at)
     writer = Writer(gathering=True, common=at.common)
     writer.values.append(hash64(parameter_name("Observation", "date")))
     where = f"{writer.live(query.types, condition, 'r')} and {writer.write(condition, 'r')}"

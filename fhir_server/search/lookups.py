@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from fhir_server.search import keys
 from fhir_server.search.links import Links
-from fhir_server.search.settle import Settling
+from fhir_server.search.settle import Settling, settle
+from fhir_server.search.sql import Writer
 from fhir_server.storage.resources import array
 from fhir_server.storage.seal import opened
 
@@ -72,7 +73,7 @@ async def find(
     """
     if not wanted:
         return [], 0
-    branches, values = _branches(wanted, array(known))
+    branches, values = _branches(wanted, array(known), *await _visible(at))
     if after == START and not wanted.links.versions:
         text = f"{_union(branches, _JSON)} limit %s"
         rows = await at.rows("include", text, [*values, _AT_ONCE + 1])
@@ -111,7 +112,18 @@ def _union(branches: Sequence[str], more: str) -> str:
     return " union all ".join(branch.replace("{more}", more) for branch in branches)
 
 
-def _branches(wanted: Wanted, known: str) -> tuple[list[str], list[Any]]:
+async def _visible(at: Settling) -> tuple[str, list[Any]]:
+    """What holds for a row `r` that may be seen, after what is asked anyway."""
+    if at.visible is None:
+        return "", []
+    writer = Writer(gathering=False)
+    text = writer.write(await settle(at.visible.of(()), at), "r")
+    return f" and ({text})", writer.values
+
+
+def _branches(
+    wanted: Wanted, known: str, visible: str, seen: list[Any]
+) -> tuple[list[str], list[Any]]:
     """A query for each way in which targets are named, and the values of all."""
     branches: list[str] = []
     values: list[Any] = []
@@ -119,26 +131,26 @@ def _branches(wanted: Wanted, known: str) -> tuple[list[str], list[Any]]:
     if links.current:
         branches.append(_REFERRED)
         targets = (keys.hash64_uncached("/".join(target)) for target in links.current)
-        values += [array(targets), known]
+        values += [array(targets), known, *seen]
     if wanted.keys:
         branches.append(_REFERRING)
-        values += [array(wanted.keys), known]
+        values += [array(wanted.keys), known, *seen]
     if links.canonicals:
         branches.append(_CANONICAL)
         urls = [
             (keys.key(keys.parameter_name(type_, "url"), url), url, version)
             for type_, url, version in links.canonicals
         ]
-        values += [*map(list, zip(*urls, strict=True)), known]
+        values += [*map(list, zip(*urls, strict=True)), known, *seen]
     if links.versions:
         branches.append(_VERSION)
-        values += map(list, zip(*links.versions, strict=True))
-    return branches, values
+        values += [*map(list, zip(*links.versions, strict=True)), *seen]
+    return [branch.replace("{visible}", visible) for branch in branches], values
 
 
 # With `offset 0` PostgreSQL looks up one by one, whatever it expects to find. Of many frequent keys
 # it would else compare all with every row: 4 s instead of 0.1 s for 1,000 keys in 100,000 rows.
-_LIVE = "r.content is not null and r.rid <> all(%s::bigint[])"
+_LIVE = "r.content is not null and r.rid <> all(%s::bigint[]){visible}"
 _ROW = "select r.rid, r.version, r.type, r.id, false as old{more} from {s}.resource r"
 _JSON = ", convert_to(coalesce(r.exact, r.content::text), 'UTF8')"
 _REFERRED = f"{_ROW} where r.reference_key = any(%s::bigint[]) and {_LIVE}"
@@ -155,9 +167,9 @@ _VERSION = (
     "select r.rid, w.version, r.type, r.id, r.version <> w.version as old "
     "from unnest(%s::text[], %s::text[], %s::int[]) w (type, id, version) "
     "join {s}.resource r on r.type = w.type and r.id = w.id "
-    "where (r.version = w.version and r.content is not null) or exists ("
+    "where ((r.version = w.version and r.content is not null) or exists ("
     "select from {s}.history h where h.type = w.type and h.id = w.id "
-    "and h.version = w.version and h.content is not null)"
+    "and h.version = w.version and h.content is not null)){visible}"
 )
 _CURRENT = (
     "select convert_to(coalesce(r.exact, r.content::text), 'UTF8') as json from {s}.resource r "

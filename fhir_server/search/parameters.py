@@ -131,6 +131,15 @@ class SearchParameters:
                     name for name in self._known.resource_types if self._known.is_a(name, base)
                 )
 
+    def without(self, unwanted: Callable[[SearchParameter], bool]) -> "SearchParameters":
+        """The same, but for some parameters."""
+        found = copy(self)
+        found._by_type = {
+            type_: {code: each for code, each in of_type.items() if not unwanted(each)}
+            for type_, of_type in self._by_type.items()
+        }
+        return found
+
     @cached_property
     def types(self) -> tuple[str, ...]:
         """Every resource type."""

@@ -62,6 +62,16 @@ class Terminology(Protocol):
         """A code with all those `above` or `below` it."""
 
 
+class Visible(Protocol):
+    """What whoever searches may see."""
+
+    def of(self, types: tuple[str, ...]) -> Condition:
+        """What resources of these types meet that may be seen; of any type if there are none."""
+
+    def wholly(self, type_: str) -> bool:
+        """Whether all resources of a type may be seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A statement that was run, and how many rows it gave."""
@@ -81,6 +91,7 @@ class Settling:
     units: those of the vocabulary, once they were read.
     steps: collects the statements that were run, for whoever wants to see them.
     seal: what contents go through on their way here.
+    visible: what may be seen, in matches and on the way to them; None for everything.
     """
 
     connection: Connection
@@ -91,6 +102,7 @@ class Settling:
     units: list[str] = field(default_factory=list)
     steps: list[Step] | None = None
     seal: Seal | None = None
+    visible: Visible | None = None
 
     async def informed(self) -> "Settling":
         """The same, knowing which keys are common."""
@@ -114,6 +126,13 @@ class Settling:
         if self.steps is not None:
             self.steps.append(Step(what, text, values, len(rows)))
         return rows
+
+
+async def settled(types: tuple[str, ...], condition: Condition, at: Settling) -> Condition:
+    """What resources of these types, or any, meet that are meant and may be seen."""
+    if at.visible is not None:
+        condition = all_of([condition, at.visible.of(types)])
+    return await settle(condition, at)
 
 
 async def settle(condition: Condition, at: Settling) -> Condition:
@@ -274,8 +293,10 @@ async def _refers_by_url(parameter: int, target: Selection, at: Settling) -> Con
 
 
 async def _contains(condition: Contains, at: Settling) -> Condition:
-    selection = await _selection(condition.selection, at)
-    return NEVER if selection.condition == NEVER else Contains(selection)
+    # Whoever may see a resource may see what it contains.
+    selection = condition.selection
+    inner = await settle(selection.condition, at)
+    return NEVER if inner == NEVER else Contains(replace(selection, condition=inner))
 
 
 async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
@@ -299,11 +320,15 @@ async def _referred_by(condition: ReferredBy, at: Settling) -> Condition:
 
 
 async def _selection(selection: Selection, at: Settling) -> Selection:
-    return Selection(selection.type, await settle(selection.condition, at))
+    types = (selection.type,) if selection.type else ()
+    return Selection(selection.type, await settled(types, selection.condition, at))
 
 
 async def _hierarchy(condition: Hierarchy, at: Settling) -> Condition:
     """Follow the hierarchy from one resource, level by level, until nothing new comes."""
+    if at.visible is not None and not at.visible.wholly(condition.type):
+        text = f"Hierarchies of {condition.type} are for those who may see all of them"
+        raise Invalid(Issue("forbidden", text), status=403)
     found = {condition.reference}
     edge = list(found)
     for _ in range(MOST_LEVELS):

@@ -1,5 +1,6 @@
 """What somebody may do, as data that everything which reads or writes carries with it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +18,8 @@ class Grant:
     letters: of what may be done with them.
     where: a search query that the resources match, such as `category=laboratory`; empty for all.
     compartment: type and id of what the resources belong to; None for all.
-    hidden: elements that are left out, such as `Patient.address`.
+    hidden: elements that are left out, such as `Patient.address`, and extensions by their URL, as
+        `Patient.extension:http://example.org/x`.
     """
 
     types: frozenset[str]
@@ -31,9 +33,14 @@ class Grant:
         return letter in self.letters and (type_ in self.types or ANY in self.types)
 
     @property
+    def every(self) -> bool:
+        """Whether it grants all resources of its types."""
+        return not (self.where or self.compartment)
+
+    @property
     def whole(self) -> bool:
         """Whether it grants all resources of its types, with all their elements."""
-        return not (self.where or self.compartment or self.hidden)
+        return self.every and not self.hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,36 @@ class Access:
         """Whether it may be done with some resources of a type."""
         return not self.layers or self.granting(type_, letter) is not None
 
+    def scoped(self, type_: str, letters: Collection[str]) -> bool:
+        """Whether the scopes of a token, if it has any, grant one of these."""
+        return all(
+            any(grant.covers(type_, letter) for grant in layer for letter in letters)
+            for layer in self.layers[1:]
+        )
+
+    def everyone(self, type_: str, letter: str) -> bool:
+        """Whether it may be done with all resources of a type, some elements of which may hide."""
+        found = self.granting(type_, letter)
+        return found is not None and all(any(each.every for each in layer) for layer in found)
+
     def wholly(self, type_: str, letter: str) -> bool:
         """Whether it may be done with all resources of a type, of which nothing is hidden."""
         found = self.granting(type_, letter)
         return found is not None and all(any(each.whole for each in layer) for layer in found)
+
+    @property
+    def everything(self) -> bool:
+        """Whether all resources of all types may be read, with all their elements."""
+        return self.wholly(ANY, READ) and self.wholly(ANY, SEARCH)
+
+    @property
+    def hides(self) -> bool:
+        """Whether some elements of some type are hidden."""
+        return _hides(self.layers)
+
+    def hidden(self, type_: str) -> frozenset[str]:
+        """The elements of a type that are hidden, by name."""
+        return _hidden(self.layers, type_)
 
 
 @lru_cache(maxsize=4096)
@@ -73,6 +106,23 @@ def _granting(
 ) -> tuple[tuple[Grant, ...], ...] | None:
     found = tuple(tuple(each for each in layer if each.covers(type_, letter)) for layer in layers)
     return found if all(found) else None
+
+
+@lru_cache(maxsize=1024)
+def _hides(layers: tuple[tuple[Grant, ...], ...]) -> bool:
+    return any(grant.hidden for layer in layers for grant in layer)
+
+
+@lru_cache(maxsize=4096)
+def _hidden(layers: tuple[tuple[Grant, ...], ...], type_: str) -> frozenset[str]:
+    """What some grant on a type hides, unless another of its layer shows all of every resource."""
+    found: set[str] = set()
+    for layer in layers:
+        told = [each for each in layer if each.covers(type_, READ) or each.covers(type_, SEARCH)]
+        if not any(each.whole for each in told):
+            found |= {path for each in told for path in each.hidden}
+    start = f"{type_}."
+    return frozenset(path[len(start) :] for path in found if path.startswith(start))
 
 
 UNLIMITED = Access()

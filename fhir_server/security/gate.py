@@ -1,9 +1,10 @@
 """The gate of a door: from what a request says of itself to who asks, and what they may do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from fhir_server.context import Context
 from fhir_server.security.access import UNLIMITED, Access
 from fhir_server.security.principal import LOCAL, Principal
 
@@ -29,6 +30,10 @@ class Admitted:
     principal: Principal
     tenant: str
     access: Access
+
+    def into(self, ctx: Context) -> Context:
+        """The circumstances of a request, with who asks."""
+        return replace(ctx, tenant=self.tenant, principal=self.principal, access=self.access)
 
 
 class Gate(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from fhir_server.fhir_json import encode
-from fhir_server.http.doors import NO_SNIFF, answering, context_of
+from fhir_server.http.doors import NO_SNIFF, Doorway, answering
 from fhir_server.http.negotiation import CONTENT_TYPE
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.uploads.multipart import receive
@@ -22,12 +22,13 @@ _FLAGS = {"true": True, "false": False, "": False}
 _KNOWN = frozenset({"order", "source", "remove-private"})
 
 
-def upload_routes(uploads: Uploads, base_url: str | None, fhir_path: str) -> APIRouter:
+def upload_routes(uploads: Uploads, doorway: Doorway) -> APIRouter:
     """The route that takes uploads."""
     routes = APIRouter()
 
     async def upload(request: Request) -> Response:
-        ctx = context_of(request, base_url, fhir_path)
+        ctx = await doorway.context(request)
+        uploads.check_granted(ctx)
         spool = await asyncio.to_thread(Spool, uploads.settings)
         try:
             content_type = request.headers.get("content-type", "")

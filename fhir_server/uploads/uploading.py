@@ -12,8 +12,10 @@ from fhir_server.dicom.orthanc import ArchiveAway, ArchiveRefused, Orthanc
 from fhir_server.fhir_json import decode
 from fhir_server.interactions.create import create
 from fhir_server.interactions.engine import Engine
+from fhir_server.interactions.performing import denied
 from fhir_server.interactions.request import Request
 from fhir_server.outcome import Invalid, Issue
+from fhir_server.security.access import CREATE, READ
 from fhir_server.storage import resources
 from fhir_server.uploads.archives import open_zips
 from fhir_server.uploads.checking import CheckedFile, check
@@ -70,6 +72,12 @@ class Uploads:
         self._accession_system = accession_system
         self._large = asyncio.Semaphore(1)
 
+    @staticmethod
+    def check_granted(ctx: Context) -> None:
+        """Raises a 403 `Refusal` unless images of any patient may be stored."""
+        if not ctx.access.everyone("ImagingStudy", CREATE):
+            raise denied("Storing images is not granted to you")
+
     async def take(self, ctx: Context, spool: Spool, asked: Asked) -> UploadReport:
         """Send what the spool has to the archive, and record what became of it.
 
@@ -77,6 +85,8 @@ class Uploads:
         when the archive answers for no file.
         """
         started = ctx.now()
+        if asked.order and not ctx.access.everyone("ServiceRequest", READ):
+            raise denied("Storing images for an order is not granted to you")
         meant = await self._meant(ctx, asked)
         await asyncio.to_thread(open_zips, spool)
         if not spool.files:
@@ -89,7 +99,7 @@ class Uploads:
 
         files = await asyncio.gather(*map(in_turn, spool.files))
         report = UploadReport(asked.source, started, ctx.now(), files, asked.order, meant.patient)
-        report.record = await self._recorded(ctx, report)
+        report.record = await self._recorded(ctx.trusted(), report)
         if all(each.code == "archive-away" for each in files):
             raise ArchiveAway("none of the files could be sent")
         return report
