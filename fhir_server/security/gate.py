@@ -1,12 +1,15 @@
 """The gate of a door: from what a request says of itself to who asks, and what they may do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fhir_server.context import Context
+from fhir_server.outcome import Issue, Refusal, Unauthorized
 from fhir_server.security.access import UNLIMITED, Access
+from fhir_server.security.policy import Policy
 from fhir_server.security.principal import LOCAL, Principal
+from fhir_server.spec.operations import OWN_BASE
 
 DEFAULT_TENANT = "default"
 
@@ -42,6 +45,61 @@ class Gate(Protocol):
     async def admit(self, asked: Asked) -> Admitted:
         """Who asks. Raises `Unauthorized`, and a 403 `Refusal` for a territory not theirs."""
 
+
+class Authenticator(Protocol):
+    """Knows who somebody is by a token."""
+
+    async def principal(self, token: str) -> Principal:
+        """Who asks. Raises `Unauthorized`, and `Unavailable` while that cannot be found out."""
+
+
+class TokenGate:
+    """Lets in whoever has a token, for what the policy grants them.
+
+    territories: the tenants there are now.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        policy: Policy,
+        territories: Callable[[], Collection[str]],
+    ) -> None:
+        self._authenticator = authenticator
+        self._policy = policy
+        self._territories = territories
+
+    async def admit(self, asked: Asked) -> Admitted:
+        """Whom the token tells of. Raises `Unauthorized`, and a 403 `Refusal`."""
+        principal = await self._authenticator.principal(_bearer(asked.headers))
+        tenant = chosen(asked, principal.tenants, self._territories())
+        return Admitted(principal, tenant, self._policy.access(principal))
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    """The access token of a request (RFC 6750 2.1: only in the header, which no log has)."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized()
+    return token.strip()
+
+
+def chosen(asked: Asked, allowed: Collection[str] | None, territories: Collection[str]) -> str:
+    """The territory that a request is about: by its path, by the header `X-Tenant`, or the first.
+
+    allowed: those of the principal; None for every one. Raises a 403 `Refusal`, the same for a
+    territory that is not theirs and for one that does not exist.
+    """
+    wanted = asked.tenant or asked.headers.get("x-tenant")
+    if wanted is None:
+        wanted = next(iter(allowed), "") if allowed is not None else DEFAULT_TENANT
+    if wanted not in territories or (allowed is not None and wanted not in allowed):
+        text = "This territory is not yours; expected one that your access token names"
+        raise Refusal(Issue("forbidden", text, details=_MISMATCH), status=403)
+    return wanted
+
+
+_MISMATCH = (f"{OWN_BASE}/CodeSystem/workflow-error", "TERRITORY_MISMATCH")
 
 _EVERYBODY = Admitted(LOCAL, DEFAULT_TENANT, UNLIMITED)
 
