@@ -58,7 +58,7 @@ async def test_families_are_measured_beside_reads(server: RunningServer) -> None
     ]  # fmt: skip
     for item in found:
         assert item.reasons == ()
-        assert item.requests > 10
+        assert item.requests > 0
         assert 0 < item.p50 <= item.p99
     assert found[0].kilobytes < found[2].kilobytes < found[1].kilobytes
 
