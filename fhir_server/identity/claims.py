@@ -9,6 +9,7 @@ from fhir_server.identity.issuers import ClaimPath, Issuer
 from fhir_server.identity.tokens import Claims
 from fhir_server.outcome import Unauthorized
 from fhir_server.security.principal import ROLES, Principal
+from fhir_server.security.scopes import InvalidScope, parse_scope
 
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _REFERENCE = re.compile(
@@ -76,10 +77,19 @@ def _roles(claims: Claims, issuer: Issuer) -> Iterator[str]:
 
 def _scopes(claims: Claims, issuer: Issuer) -> frozenset[str] | None:
     given = claims["scope"] if "scope" in claims else claims.get("scp")
-    found = frozenset(word for text in _texts(given) for word in text.split())
+    found = frozenset(word for text in _texts(given) for word in text.split() if _is_sound(word))
     if not issuer.scopes_required and not any(each.startswith(_RESOURCE_SCOPE) for each in found):
         return None
     return found
+
+
+def _is_sound(scope: str) -> bool:
+    """Whether it is one of SMART, or none of resources at all; others would grant nothing."""
+    try:
+        parse_scope(scope)
+    except InvalidScope:
+        return False
+    return True
 
 
 def _at(claims: Claims, path: ClaimPath) -> Any:
