@@ -24,12 +24,18 @@ SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A server as viewers see it. client: without a base URL of FHIR. scan: a study of 5 images."""
+    """A server as viewers see it.
+
+    client: without a base URL of FHIR. scan: a study of 5 images. page: the origin of a page in a
+    browser that may use it. log: what the server logs.
+    """
 
     root: str
     client: httpx.Client
     orthanc: LocalOrthanc
     scan: Scan
+    page: str
+    log: Path
 
     @property
     def base(self) -> str:
@@ -64,12 +70,12 @@ def viewer(
             assert archive.post("/instances", content=data).status_code == 200
         for data in map(content, [*series(scan, 3), *series(scan, 2)]):
             assert archive.post("/instances", content=data).status_code == 200
-    port = free_port()
+    port, page = free_port(), f"http://127.0.0.1:{free_port()}"
     options = [
         "--base-url", f"http://127.0.0.1:{port}/fhir",
         "--database-url", database, "--workers", "1", "--orthanc-url", orthanc.url,
         "--orthanc-user", orthanc.settings.user,
-        "--orthanc-poll", "0.2", "--orthanc-compare", "1",
+        "--orthanc-poll", "0.2", "--orthanc-compare", "1", "--cors-origins", page,
     ]  # fmt: skip
     secret = {"FHIR_SERVER_ORTHANC_PASSWORD": orthanc.settings.password}
     with (
@@ -78,7 +84,7 @@ def viewer(
         httpx.Client(base_url=server.root, timeout=60, trust_env=False) as client,
     ):
         wait_for_studies(client, len(SENT) + 1)
-        yield Viewer(server.root, client, orthanc, scan)
+        yield Viewer(server.root, client, orthanc, scan, page, server.log)
 
 
 def wait_for_studies(client: httpx.Client, count: int) -> None:

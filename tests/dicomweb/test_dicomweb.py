@@ -399,6 +399,14 @@ def answer_id(viewer: Viewer, auth: tuple[str, str], scan: Scan) -> str:
     return str(id_)
 
 
+def test_pages_of_another_origin_may_ask_if_it_is_listed(viewer: Viewer) -> None:
+    for path in ("/dicom-web/studies", "/fhir/Patient", "/dicom/uploads"):
+        answer = viewer.client.get(path, headers={"Origin": viewer.page})
+        assert answer.headers["access-control-allow-origin"] == viewer.page, path
+        answer = viewer.client.get(path, headers={"Origin": "http://other.example"})
+        assert "access-control-allow-origin" not in answer.headers, path
+
+
 def test_a_file_read_back_has_the_digest_of_the_file_sent(viewer: Viewer) -> None:
     data = (SHIPPED / "JPEG2000.dcm").read_bytes()
     answer = viewer.client.get(viewer.shipped("JPEG2000.dcm"))

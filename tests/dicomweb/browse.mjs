@@ -1,0 +1,58 @@
+// Opens OHIF in a browser and tells what it shows, as one line of JSON.
+// Arguments: playwright-core's directory, the browser, OHIF's URL, our DICOMweb base, study UIDs.
+import { createRequire } from "node:module";
+
+const [driver, browserPath, page, base, ...studies] = process.argv.slice(2);
+const { chromium } = createRequire(import.meta.url)(driver);
+const PATIENCE = 60_000;
+
+const found = { list: "", asked: [], failed: [], complaints: [], pictures: [] };
+const browser = await chromium.launch({
+  executablePath: browserPath,
+  args: [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-gpu",
+  ],
+});
+try {
+  const tab = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+  tab.setDefaultTimeout(PATIENCE);
+  tab.on("response", (response) => {
+    if (response.url().startsWith(base)) {
+      found.asked.push([response.status(), response.url().slice(base.length)]);
+    }
+  });
+  tab.on("requestfailed", (request) => {
+    // What a viewer asked for and does not want any more is no failure.
+    if (request.url().startsWith(base) && request.failure().errorText !== "net::ERR_ABORTED") {
+      found.failed.push(request.url());
+    }
+  });
+  tab.on("console", (message) => {
+    if (message.type() === "error") found.complaints.push(message.text().slice(0, 300));
+  });
+
+  await tab.goto(page);
+  await tab.getByText("Łąka, Ján").first().waitFor();
+  found.list = await tab.locator("body").innerText();
+
+  for (const study of studies) {
+    await tab.goto(`${page}/viewer?StudyInstanceUIDs=${study}`);
+    const drawn = await tab.waitForFunction(() => {
+      const canvas = document.querySelector("canvas.cornerstone-canvas");
+      if (!canvas || !canvas.width || !canvas.height) return "";
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const greys = new Set();
+      for (let at = 0; at < data.length; at += 4) greys.add(data[at]);
+      return greys.size > 16 ? canvas.toDataURL("image/png") : "";
+    }, undefined, { polling: 200 });
+    found.pictures.push(await drawn.jsonValue());
+  }
+} catch (error) {
+  // Whoever reads why it failed wants to know what happened until then.
+  console.error(JSON.stringify({ ...found, pictures: found.pictures.length }));
+  throw error;
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(found));
