@@ -51,7 +51,7 @@ from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.validator import Invariants
 from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
-from fhir_server.workers import end_with_parent
+from fhir_server.workers import end_with_parent, tell_ready
 from fhir_server.workflow.numbers import SHORT_STRING, Numbering, NumberKind
 from fhir_server.workflow.rules import OrderRules
 from fhir_server.workflow.settings import OrderSettings
@@ -300,6 +300,7 @@ def _life(
             await keeper.start()
             await provisioning.start()
             async with running(*loops, *more):
+                tell_ready()
                 yield
         finally:
             if images is not None:

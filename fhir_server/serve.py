@@ -3,14 +3,13 @@
 import importlib
 import logging
 import os
+import select
 import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +24,7 @@ from fhir_server.secret_settings import plain
 from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate_all
+from fhir_server.transport import connection_options, tls_problem
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def serve(settings: Settings) -> int:
     configure_logs(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    if problem := _taken(settings):
+    if problem := tls_problem(settings) or _taken(settings):
         return _refuse(problem)
     try:
         with (
@@ -196,8 +196,9 @@ def _hand_over(settings: Settings, database_url: str) -> None:
 def _run_workers(settings: Settings) -> None:
     from granian.constants import HTTPModes, Interfaces, Loops
 
-    from fhir_server.workers import Workers
+    from fhir_server.workers import Workers, readiness
 
+    ready = readiness()
     Workers(
         "fhir_server.app:create",
         factory=True,
@@ -211,19 +212,15 @@ def _run_workers(settings: Settings) -> None:
         log_enabled=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_WITHIN_SECONDS,
-        when_spawned=threading.Thread(target=_welcome, args=(settings,), daemon=True).start,
+        when_spawned=threading.Thread(target=_welcome, args=(settings, ready), daemon=True).start,
+        **connection_options(settings),
     ).serve()
 
 
-def _welcome(settings: Settings) -> None:
+def _welcome(settings: Settings, ready: int) -> None:
     """Tell a person at the terminal what to type next, once requests are answered."""
     root = _root(settings)
-    started = time.monotonic()
-    while time.monotonic() - started < _READY_WITHIN_SECONDS:
-        if _is_ready(root):
-            break
-        time.sleep(0.05)
-    else:
+    if not select.select([ready], [], [], _READY_WITHIN_SECONDS)[0]:
         log.error("the server did not become ready within %d s", _READY_WITHIN_SECONDS)
         return
     place = "an external PostgreSQL" if settings.database_url else _absolute(settings.data_dir)
@@ -248,20 +245,8 @@ FHIR R4 server ready at {root}{FHIR_PATH} (data in {place})
 def _root(settings: Settings) -> str:
     """Where a person at this machine reaches the server."""
     host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
-    return f"http://{host}:{settings.port}"
-
-
-def _is_ready(root: str) -> bool:
-    # No client that prepares TLS: a worker forked at that moment to take another's place would
-    # wait for ever for a lock of OpenSSL's that nobody in it holds.
-    connection = HTTPConnection(root.removeprefix("http://"), timeout=2)
-    try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return f"{scheme}://{host}:{settings.port}"
 
 
 def _absolute(path: Path) -> str:

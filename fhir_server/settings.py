@@ -68,9 +68,8 @@ class Settings(BaseSettings):
         description="PEM file with the certificate of this server and those above it; then https "
         "is served, and no http. Unset, http.",
     )
-    tls_key: Path | None = Field(None, description="PEM file with the key of that certificate.")
-    tls_key_password: SecretStr = Field(
-        SecretStr(""), description="Password of that file, if it is encrypted."
+    tls_key: Path | None = Field(
+        None, description="PEM file with the key of that certificate, not encrypted."
     )
     tls_minimum: str = Field("1.2", description="Lowest version of TLS that is spoken: 1.2 or 1.3.")
     tls_client_ca: Path | None = Field(

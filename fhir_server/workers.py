@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from granian import _signals
@@ -69,6 +70,31 @@ class Workers(MPServer):
         if multiprocessing.parent_process() is not None:
             os._exit(0)
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class _Readiness:
+    """A pipe by which workers tell their parent that they answer requests.
+
+    The parent does not ask them by HTTP: a worker forked while a client of TLS is at work would
+    wait for ever for a lock of OpenSSL's that nobody in it holds.
+    """
+
+    end: int | None = None
+
+
+def readiness() -> int:
+    """Where a byte can be read once a worker, forked from now on, is ready."""
+    reading, _Readiness.end = os.pipe()
+    os.set_blocking(_Readiness.end, False)
+    return reading
+
+
+def tell_ready() -> None:
+    """Tell the parent, if there is one that wants to know."""
+    if _Readiness.end is not None:
+        # Nobody reads on once the first has told; the pipe may be full of others.
+        with suppress(BlockingIOError):
+            os.write(_Readiness.end, b".")
 
 
 def _nothing() -> None:
