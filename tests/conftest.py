@@ -33,6 +33,15 @@ settings.load_profile("suite")
 FHIR_JSON = {"Content-Type": "application/fhir+json"}
 
 
+# They wait more than they compute, so that others have the processor beside them.
+_FIRST = ("tests/process/", "tests/benchmarks/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process of a run ends with one alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The connection string of an embedded PostgreSQL that lives as long as the test run."""
