@@ -74,7 +74,7 @@ class Trail:
         return line_of(ctx, event)
 
     async def settle(self, tenant: str) -> None:
-        """Have everything in the chain that this process has noted."""
+        """Have in the database what this process has noted, before somebody looks there."""
         await self._adding.add(tenant, self._journals.get(tenant))
 
     async def run(self) -> None:

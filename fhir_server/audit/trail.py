@@ -50,6 +50,9 @@ class Audit(Protocol):
         Raises a 503 `Refusal` if that is not possible: nothing is served unaudited.
         """
 
+    async def settle(self, tenant: str) -> None:
+        """Have in the database what this process has noted, before somebody looks there."""
+
     def line(self, ctx: Context, event: Event) -> str | None:
         """The event of a change as it is stored in the change's own transaction; None if not."""
 
@@ -61,6 +64,9 @@ class NoAudit:
 
     async def note(self, ctx: Context, event: Event) -> None:
         """Forget it."""
+
+    async def settle(self, tenant: str) -> None:
+        """Nothing waits."""
 
     def line(self, ctx: Context, event: Event) -> str | None:
         """Nothing to be stored."""

@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from fhir_server.audit.resource import PREFIX, TYPE
 from fhir_server.audit.trail import (
     CREATE,
     DELETE,
@@ -20,7 +21,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.routing import InteractionDefinition
-from fhir_server.outcome import Refusal
+from fhir_server.outcome import Issue, Refusal
 
 if TYPE_CHECKING:
     from fhir_server.interactions.engine import Engine
@@ -75,6 +76,18 @@ async def noted_refusal(
         )
 
 
+def of_trail(type_: str, id_: str) -> bool:
+    """Whether an identity is that of an event of the trail."""
+    return type_ == TYPE and id_.startswith(PREFIX)
+
+
+def refuse_change(type_: str, id_: str) -> None:
+    """Raises a 405 `Refusal` for an event of the trail, which nobody can change."""
+    if of_trail(type_, id_):
+        text = f"{type_}/{id_} is an event of the audit trail; it can only be read"
+        raise Refusal(Issue("not-supported", text), status=405, headers={"Allow": "GET, HEAD"})
+
+
 def change_line(
     audit: Audit, ctx: Context, identity: tuple[str, str], version: int, method: str, json: bytes
 ) -> str | None:
@@ -92,7 +105,8 @@ def change_line(
 
 
 def _event(definition: InteractionDefinition, request: Request, result: Result) -> Event:
-    shown = _shown(result)
+    # The entries of a batch have been noted themselves.
+    shown = [] if definition.name == "batch" else _shown(result)
     if request.query or request.compartment:
         shown = list(dict.fromkeys([*_named(request), *shown]))
     return Event(

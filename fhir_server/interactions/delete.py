@@ -1,6 +1,7 @@
 """delete and conditional delete (R4 http.html#delete, #3.1.0.7.1)."""
 
 from fhir_server.context import Context
+from fhir_server.interactions.auditing import refuse_change
 from fhir_server.interactions.changes import Change, carry_out, locked
 from fhir_server.interactions.conditional import Condition, find
 from fhir_server.interactions.engine import Engine
@@ -20,6 +21,7 @@ async def delete(engine: Engine, ctx: Context, request: Request) -> Result:
     What is deleted already, or never was, stays as it is and answers the same.
     """
     check_id(request.id)
+    refuse_change(request.type, request.id)
     if request.type in engine.rules.types:
         async with engine.store.transaction(ctx.tenant) as connection:
             return await _delete_by_rules(engine, ctx, connection, request)

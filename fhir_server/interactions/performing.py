@@ -1,6 +1,7 @@
 """The way from every door to an interaction: is it granted, what does it give, what is left out."""
 
 from fhir_server.context import Context
+from fhir_server.interactions.auditing import noted, noted_refusal
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.guarding import may_read
 from fhir_server.interactions.hiding import without_hidden
@@ -16,10 +17,22 @@ from fhir_server.storage import resources
 async def perform(
     engine: Engine, ctx: Context, definition: InteractionDefinition, request: Request
 ) -> Result:
-    """Carry out an interaction as far as the context's principal may.
+    """Carry out an interaction as far as the context's principal may, and note that it was.
 
     Raises a 403 `Refusal` for what is not granted; it tells nothing of what is stored.
     """
+    try:
+        result = await _carry_out(engine, ctx, definition, request)
+    except Refusal as refusal:
+        await noted_refusal(engine, ctx, definition, request, refusal)
+        raise
+    await noted(engine, ctx, definition, request, result)
+    return result
+
+
+async def _carry_out(
+    engine: Engine, ctx: Context, definition: InteractionDefinition, request: Request
+) -> Result:
     if ctx.access.unlimited:
         return await definition.handler(engine, ctx, request)
     check_granted(ctx.access, definition, request)

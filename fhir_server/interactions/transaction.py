@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.indexing.definition import TYPE as SEARCH_PARAMETER
+from fhir_server.interactions.auditing import refuse_change
 from fhir_server.interactions.conditional import Condition, matches, one_match
 from fhir_server.interactions.conforming import Conforming
 from fhir_server.interactions.engine import Engine
@@ -139,6 +140,7 @@ def _start_update(engine: Engine, ctx: Context, step: Step) -> None:
 
 
 def _start_with_id(engine: Engine, ctx: Context, step: Step) -> None:
+    refuse_change(step.request.type, step.request.id)
     step.id = step.request.id
 
 

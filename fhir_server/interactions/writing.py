@@ -10,7 +10,7 @@ from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode, encode_sorted
 from fhir_server.indexing.changes import Change, take_effect
 from fhir_server.indexing.definition import TYPE, check_definition
-from fhir_server.interactions.auditing import change_line
+from fhir_server.interactions.auditing import change_line, refuse_change
 from fhir_server.interactions.conforming import errors
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.result import Resource, Result
@@ -83,7 +83,8 @@ def stamped(resource: Resource, id_: str, version: int, instant: datetime) -> Re
 def first_version(
     engine: Engine, ctx: Context, resource: Resource, id_: str, rid: int, method: str
 ) -> Written:
-    """The version that a create, or an update as create, stores."""
+    """The version that a create, or an update as create, stores. Raises a 405 `Refusal`."""
+    refuse_change(resource["resourceType"], id_)
     instant = ctx.now()
     index = engine.index(ctx)
     content = stamped(resource, id_, 1, instant)

@@ -44,7 +44,7 @@ async def hash_of(connection: Connection, tenant: str, seq: int) -> bytes | None
 async def take_changes(connection: Connection, tenant: str, most: int) -> list[str]:
     """The lines that changes have left, in their order, which the caller then adds."""
     cursor = await connection.execute(
-        _sql(
+        text_of(
             tenant,
             "with taken as (delete from {s}.audit_pending where id in "
             "(select id from {s}.audit_pending order by id limit %s) returning id, line) "
@@ -65,7 +65,7 @@ async def position(connection: Connection, tenant: str, journal: str) -> int:
 async def set_position(connection: Connection, tenant: str, journal: str, to: int) -> None:
     """Remember it."""
     await connection.execute(
-        _sql(
+        text_of(
             tenant,
             "insert into {s}.audit_journal (name, position) values (%s, %s) "
             "on conflict (name) do update set position = excluded.position",
@@ -76,7 +76,7 @@ async def set_position(connection: Connection, tenant: str, journal: str, to: in
 
 async def forget(connection: Connection, tenant: str, journal: str) -> None:
     """A journal that is there no more."""
-    query = _sql(tenant, "delete from {s}.audit_journal where name = %s")
+    query = text_of(tenant, "delete from {s}.audit_journal where name = %s")
     await connection.execute(query, (journal,))
 
 
@@ -85,7 +85,7 @@ async def add(connection: Connection, tenant: str, rows: bytes) -> None:
     try:
         async with (
             connection.cursor() as cursor,
-            cursor.copy(_sql(tenant, f"copy {{s}}.audit_event ({_ROW}) from stdin")) as copy,
+            cursor.copy(text_of(tenant, f"copy {{s}}.audit_event ({_ROW}) from stdin")) as copy,
         ):
             await copy.write(rows)
     except errors.DataError as error:
@@ -97,7 +97,7 @@ async def checkpoint(
 ) -> None:
     """Keep a signed end of the chain. at: in microseconds since 1970."""
     await connection.execute(
-        _sql(
+        text_of(
             tenant,
             "insert into {s}.audit_checkpoint (seq, hash, recorded, key, mac) "
             "values (%s, %s, %s, %s, %s) on conflict (seq) do nothing",
@@ -108,7 +108,7 @@ async def checkpoint(
 
 async def checkpoints(connection: Connection, tenant: str) -> list[tuple[int, bytes, str, bytes]]:
     """Number, hash, name of the key and signature of every checkpoint, in order."""
-    query = _sql(tenant, "select seq, hash, key, mac from {s}.audit_checkpoint order by seq")
+    query = text_of(tenant, "select seq, hash, key, mac from {s}.audit_checkpoint order by seq")
     cursor = await connection.execute(query)
     return [
         (seq, bytes(hash_), key, bytes(mac)) for seq, hash_, key, mac in await cursor.fetchall()
@@ -119,7 +119,7 @@ async def lines(
     connection: Connection, tenant: str, after: int, up_to: int
 ) -> AsyncIterator[tuple[int, bytes, bytes]]:
     """Number, line and hash of each row between two numbers, in order."""
-    copying = _sql(
+    copying = text_of(
         tenant,
         f"copy (select {_ROW} from {{s}}.audit_event where seq > {after:d} and seq <= {up_to:d} "
         "order by seq) to stdout",
@@ -134,8 +134,9 @@ async def lines(
 async def _one(
     connection: Connection, tenant: str, query: str, values: tuple[Any, ...] = ()
 ) -> tuple[Any, ...] | None:
-    return await (await connection.execute(_sql(tenant, query), values)).fetchone()
+    return await (await connection.execute(text_of(tenant, query), values)).fetchone()
 
 
-def _sql(tenant: str, template: str) -> str:
+def text_of(tenant: str, template: str) -> str:
+    """A statement on a tenant's tables."""
     return template.replace("{s}", schema_name(tenant))
