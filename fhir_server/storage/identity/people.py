@@ -7,6 +7,9 @@ from psycopg.rows import class_row
 
 from fhir_server.storage.identity.connections import Connection, tell
 
+# After that users log in again, however busy they are.
+LONGEST = timedelta(hours=12)
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -99,8 +102,9 @@ def session(connection: Connection, id_: bytes, now: datetime, idle: timedelta) 
     with connection.cursor(row_factory=class_row(Session)) as cursor:
         return cursor.execute(
             "update fhir_server.identity_session set seen = %s "
-            "where id = %s and seen > %s returning id, user_name, started, seen",
-            (now, id_, now - idle),
+            "where id = %s and seen > %s and started > %s "
+            "returning id, user_name, started, seen",
+            (now, id_, now - idle, now - LONGEST),
         ).fetchone()
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from psycopg.rows import class_row
 
 from fhir_server.storage.identity.connections import Connection, tell
+from fhir_server.storage.identity.people import LONGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,22 @@ def withdraw(connection: Connection, id_: str) -> None:
     tell(connection)
 
 
-def add_refresh(connection: Connection, id_: bytes, of: str, expires: datetime) -> None:
-    """Store a refresh token of a permission."""
+def started(connection: Connection, session: bytes) -> datetime | None:
+    """When the user logged in."""
+    row = connection.execute(
+        "select started from fhir_server.identity_session where id = %s", (session,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def add_refresh(
+    connection: Connection, id_: bytes, of: str, now: datetime, expires: datetime
+) -> None:
+    """Store a refresh token of a permission, which is used thereby."""
+    connection.execute(
+        "update fhir_server.identity_permission set used = greatest(used, %s) where id = %s",
+        (now, of),
+    )
     connection.execute(
         "insert into fhir_server.identity_refresh (id, permission, expires) values (%s, %s, %s)",
         (id_, of, expires),
@@ -181,7 +196,7 @@ def standing(
     token: its jti. of: the permission. idle: after which a session has ended.
     """
     with connection.cursor(row_factory=class_row(Standing)) as cursor:
-        return cursor.execute(_STANDING, {"token": token, "of": of, "since": now - idle}).fetchone()
+        return cursor.execute(_STANDING, {"token": token, "of": of, "since": now - idle, "begun": now - LONGEST}).fetchone()
 
 
 _STANDING = """
@@ -190,7 +205,7 @@ from fhir_server.identity_permission p
 join fhir_server.identity_user u on u.name = p.user_name and not u.disabled
 join fhir_server.identity_client c on c.id = p.client and not c.disabled
 left join fhir_server.identity_session s on s.id = p.session
-where p.id = %(of)s and (p.session is null or s.seen > %(since)s)
+where p.id = %(of)s and (p.session is null or s.seen > %(since)s and s.started > %(begun)s)
 and not exists (select from fhir_server.identity_revoked r where r.id = %(token)s)
 """
 
