@@ -1,8 +1,9 @@
 """QIDO-RS: studies, series and instances that may be seen (PS3.18 10.6)."""
 
 import asyncio
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +23,19 @@ _AT_ONCE = 4
 # Viewers ask for many frames in a row.
 _KNOWN_SECONDS = 1.0
 _MOST_KNOWN = 1_000
+_NAMES = frozenset({"PatientName", "ReferringPhysicianName"})
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def _loose(values: Mapping[str, str]) -> Mapping[str, str]:
+    """What the archive is asked for: more than is meant, since all is compared again.
+
+    Whether it finds letters beyond ASCII regardless of case depends on its version and locale.
+    """
+    return {
+        keyword: _BEYOND_ASCII.sub("*", value) if keyword in _NAMES else value
+        for keyword, value in values.items()
+    }
 
 
 class Finding:
@@ -79,7 +93,7 @@ class Finding:
 
     async def _candidates(self, query: Query) -> list[str]:
         try:
-            found = await self._archive.select(query.values, MOST_CANDIDATES)
+            found = await self._archive.select(_loose(query.values), MOST_CANDIDATES)
         except ValueError as error:
             raise Invalid(Issue("value", str(error))) from None
         if len(found) == MOST_CANDIDATES:

@@ -36,6 +36,8 @@ def test_studies_are_found_by_every_key(viewer: Viewer, web: DICOMwebClient) -> 
     for filters in (
         {"PatientID": "P7"},
         {"PatientName": "łąka*"},
+        {"PatientName": "ŁĄKA^JÁN"},
+        {"PatientName": "łą?a^ján"},
         {"00100010": "*ján"},
         {"AccessionNumber": "ACC-7"},
         {"AccessionNumber": "ACC-?"},
