@@ -23,7 +23,9 @@ from fhir_server.http.proxies import behind, read_networks
 from fhir_server.indexing.changes import REINDEX
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.indexing.keeper import Keeper
+from fhir_server.indexing.progress import RESEAL
 from fhir_server.indexing.reindex import Reindexing
+from fhir_server.indexing.resealing import Resealer
 from fhir_server.interactions.engine import Demands, Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
@@ -37,10 +39,12 @@ from fhir_server.operations.script_runs import ScriptRuns
 from fhir_server.packaged import folder
 from fhir_server.provisioning.files import profiles_by_type, read_provided, structure_definitions
 from fhir_server.provisioning.provision import Provisioning
+from fhir_server.sealing.settings import read_sealing
+from fhir_server.sealing.tenants import Seals
 from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
-from fhir_server.security.gate import Gate
+from fhir_server.security.gate import Gate, OpenGate
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
@@ -75,12 +79,16 @@ def local_base_url(settings: Settings) -> str:
 
 
 def build(
-    settings: Settings, database_url: str, definition_folders: Sequence[Path] | None = None
+    settings: Settings,
+    database_url: str,
+    definition_folders: Sequence[Path] | None = None,
+    gate: Gate | None = None,
 ) -> Application:
     """The application of one process, on a migrated database.
 
     definition_folders: where the definitions are that every tenant gets; by default what comes
         with the server, and the folder that the settings name.
+    gate: decides who comes in, in place of what the settings say.
     """
     own = definition_folders is None and settings.profiles_dir is None
     if definition_folders is None:
@@ -103,7 +111,10 @@ def build(
         store=store,
         definitions=facts,
         structure=structure,
-        indexes=Indexes(partial(Extractor, base_url=base_url, zone=zone)),
+        indexes=Indexes(
+            partial(Extractor, base_url=base_url, zone=zone),
+            Seals(store, *read_sealing(settings.seal_elements, settings.seal_keys)),
+        ),
         where=Circumstances(base_url, zone),
         limits=Limits(
             settings.max_bundle_entries,
@@ -133,6 +144,7 @@ def build(
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.request_timeout,
         access_log=settings.access_log,
+        gate=gate or OpenGate(),
     )
     provisioning = Provisioning(engine, TENANTS, provided, base_url)
     listener = Listener(database_url)
@@ -284,6 +296,7 @@ def _life(
     keeper = Keeper(store, listener, engine.indexes, TENANTS)
     kinds = {
         REINDEX: Kind(Reindexing(engine.indexes), alone=True),
+        RESEAL: Kind(Resealer(engine.indexes), alone=True),
         SCRIPT_RUN: ScriptRuns(engine, partial(_in_process, engine)).kind,
     }
     if images is not None:

@@ -6,7 +6,6 @@ Version 2 (`patient/Observation.rs?category=laboratory`) and version 1 (`user/*.
 import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache
-from urllib.parse import parse_qsl
 
 from fhir_server.security.access import ANY, Grant
 
@@ -36,9 +35,13 @@ def parse_scope(text: str) -> tuple[str, Grant] | None:
             f"{text!r} is no scope; expected one such as patient/Observation.rs or user/*.read"
         )
     where = match[4] or ""
-    if where and not parse_qsl(where, strict_parsing=True):
+    if where and not all(name and value for name, value in _pairs(where)):
         raise InvalidScope(f"{text!r}: expected a search query after the question mark")
     return match[1], Grant(frozenset({match[2]}), frozenset(letters), where)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (part.partition("=") for part in query.split("&"))]
 
 
 def _letters(text: str) -> str:
