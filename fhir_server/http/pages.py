@@ -37,10 +37,14 @@ Health = Callable[[], Awaitable[Mapping[str, str | int]]]
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What further parts bring: routes beside FHIR, and what they tell of their health."""
+    """What further parts bring: routes beside FHIR, and what they tell of their health.
+
+    below: paths below the FHIR base URL that are no FHIR, and that everybody may ask for.
+    """
 
     routes: Sequence[APIRouter] = ()
     health: Sequence[Health] = ()
+    below: frozenset[str] = frozenset()
 
 
 class Application:
@@ -53,17 +57,20 @@ class Application:
         self, engine: Engine, settings: HttpSettings, life: Life, beside: Beside | None = None
     ) -> None:
         self.engine = engine
-        self.pages = pages(engine, settings, life, beside or Beside())
+        beside = beside or Beside()
+        self.pages = pages(engine, settings, life, beside)
         self._pages = protected(self.pages, protection(settings.base_url))
         self._fhir = FhirApplication(engine, settings)
         self._path = settings.path
         self._below = settings.path + "/"
+        self._no_fhir = beside.below
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or the start and end of the process."""
         if scope["type"] == "http":
             path = scope["path"]
-            if path.startswith(self._below) or path == self._path:
+            below = path.startswith(self._below) or path == self._path
+            if below and path not in self._no_fhir:
                 await self._fhir(scope, receive, send)
                 return
         await self._pages(scope, receive, send)

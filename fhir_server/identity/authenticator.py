@@ -17,13 +17,6 @@ EXTERNAL_SECONDS = 300.0
 _MOST_REMEMBERED = 10_000
 
 
-class Authenticator(Protocol):
-    """Knows who somebody is by a token."""
-
-    async def principal(self, token: str) -> Principal:
-        """Who asks. Raises `Unauthorized`, and `Unavailable` while that cannot be found out."""
-
-
 class Judge(Protocol):
     """Says whom the verified token of an issuer tells of, and for how long that may be believed."""
 

@@ -26,6 +26,9 @@ _CONTROLS = {
     "_has": "string", "_include": "string", "_list": "string", "_revinclude": "string",
     "_sort": "string", "_summary": "string", "_total": "string", "_type": "string",
 }  # fmt: skip
+_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
 # What may refer to more types than this is declared by the wildcard alone, for brevity.
 _MOST_TARGETS = 50
 
@@ -68,6 +71,7 @@ def _statement(
             {
                 "mode": "server",
                 "documentation": f"Dates and times without a zone are taken to be in {zone}.",
+                **_security(engine.oauth),
                 "resource": [
                     _resource(parameters, type_, unready, codes["instance"] + codes["type"])
                     | _supported(engine, type_)
@@ -84,6 +88,21 @@ def _statement(
         ],
     }
     return encode(statement)
+
+
+def _security(oauth: Mapping[str, str] | None) -> dict[str, Any]:
+    """How programs get in (SMART App Launch 2, conformance.html#declaring-support)."""
+    if oauth is None:
+        return {}
+    security: dict[str, Any] = {
+        "service": [
+            {"coding": [{"system": _SERVICES, "code": "SMART-on-FHIR"}], "text": "SMART on FHIR"}
+        ]
+    }
+    if oauth:
+        places = [{"url": name, "valueUri": url} for name, url in oauth.items()]
+        security["extension"] = [{"url": _OAUTH_URIS, "extension": places}]
+    return {"security": security}
 
 
 def _resource(

@@ -61,7 +61,10 @@ class Demands:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """What interactions need; made once a process by the composition root."""
+    """What interactions need; made once a process by the composition root.
+
+    oauth: where tokens are had, by what SMART calls the places; None where nobody needs one.
+    """
 
     store: Store
     definitions: Definitions
@@ -75,6 +78,7 @@ class Engine:
     demands: Demands = field(default_factory=Demands)
     rules: Rules = field(default_factory=NoRules)
     statistics: Statistics = field(default_factory=Statistics)
+    oauth: Mapping[str, str] | None = None
     audit: Audit = NO_AUDIT
 
     def statements(self, ctx: Context) -> Statements:
