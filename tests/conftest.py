@@ -181,7 +181,10 @@ def free_port() -> int:
 def running_server(
     directory: Path, *options: str, port: int | None = None
 ) -> Iterator[RunningServer]:
-    """`fhir-server serve` with options, as a process of its own, stopped at the end."""
+    """`fhir-server serve` with options, as a process of its own, stopped at the end.
+
+    What it logged last is told when something fails meanwhile.
+    """
     port = port or free_port()
     log = directory / "server.log"
     with log.open("ab") as output:
@@ -195,6 +198,9 @@ def running_server(
     try:
         server.wait_until_ready()
         yield server
+    except BaseException:
+        sys.stderr.write(log.read_text()[-4000:])
+        raise
     finally:
         process.terminate()
         try:
