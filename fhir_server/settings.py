@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from fhir_server.http.cors import read_origins
 from fhir_server.http.proxies import read_networks
+from fhir_server.identity.issuers import Issuer, read_issuers
 from fhir_server.messaging.settings import read_messaging
 from fhir_server.secret_settings import SecretFiles, SecretUrl, check_database
 from fhir_server.spec import definitions
@@ -94,6 +95,41 @@ class Settings(BaseSettings):
         gt=0,
         description="Failed authentications a minute of one address that get 401, in each process; "
         "more get 429.",
+    )
+    authentication: str = Field(
+        "off",
+        description="Who says who asks: `off`, everybody is the local administrator, for this "
+        "machine only; `embedded`, this server, which then gives tokens; `external`, "
+        "OpenID providers.",
+    )
+    token_issuer: str | None = Field(
+        None,
+        description="An OpenID provider whose tokens are believed, as the claim `iss` has it, "
+        "such as https://id.example.org/realms/hospital.",
+    )
+    token_audience: str | None = Field(
+        None,
+        description="What the claim `aud` of its tokens has to name, such as "
+        "https://fhir.example.org/fhir.",
+    )
+    issuers_config: Path | None = Field(
+        None,
+        description="YAML file with OpenID providers whose tokens are believed, each with "
+        "settings of its own.",
+    )
+    session_minutes: int = Field(
+        30,
+        ge=1,
+        le=720,
+        description="Minutes without use after which users of the embedded authorization server "
+        "have to log in again.",
+    )
+    access_token_minutes: int = Field(
+        10,
+        ge=1,
+        le=60,
+        description="Minutes that access tokens of the embedded authorization server are good "
+        "for.",
     )
     time_zone: str = Field(
         "UTC", description="Zone of dates and times that name none, such as Europe/Berlin."
@@ -410,6 +446,24 @@ class Settings(BaseSettings):
     def _ae_titles(cls, text: str | None) -> str | None:
         read_stations(text or "")
         return text
+
+    @field_validator("authentication")
+    @classmethod
+    def _known_way(cls, way: str) -> str:
+        if way not in ("off", "embedded", "external"):
+            raise ValueError(f"{way!r}: expected off, embedded or external")
+        return way
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """The OpenID providers whose tokens are believed."""
+        return read_issuers(self.issuers_config, self.token_issuer, self.token_audience)
+
+    @field_validator("issuers_config")
+    @classmethod
+    def _sound_issuers(cls, path: Path | None) -> Path | None:
+        read_issuers(path)
+        return path
 
     @field_validator("mllp_config")
     @classmethod
