@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import httpx
 import psycopg
@@ -24,6 +24,7 @@ from fhir_server.secret_settings import plain
 from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate_all
+from fhir_server.storage.roles import own_login
 from fhir_server.transport import connection_options, tls_problem
 
 log = logging.getLogger(__name__)
@@ -38,18 +39,19 @@ def serve(settings: Settings) -> int:
     configure_logs(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    if problem := tls_problem(settings) or _taken(settings):
+    if problem := tls_problem(settings) or _unsealable(settings) or _taken(settings):
         return _refuse(problem)
     try:
         with (
             _measured(),
             _importing("fhir_server.app") as imported,
-            _database(settings) as database_url,
+            database(settings) as urls,
             _images(settings) as settings,
         ):
-            if not _migrated(database_url):
+            server_url = _migrated(urls)
+            if server_url is None:
                 return 1
-            _hand_over(settings, database_url)
+            _hand_over(settings, server_url)
             imported()
             _run_workers(settings)
     except (DirectoryInUse, NotInstalled, DoesNotRun) as error:
@@ -77,6 +79,17 @@ def _importing(module: str) -> Iterator[Callable[[], None]]:
         yield thread.join
     finally:
         thread.join()
+
+
+def _unsealable(settings: Settings) -> str:
+    """Why what is to be encrypted at rest cannot be; empty if it can."""
+    from fhir_server.sealing.settings import read_sealing
+
+    try:
+        read_sealing(settings.seal_elements, settings.seal_keys)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _taken(settings: Settings) -> str:
@@ -109,8 +122,8 @@ def migrate_database(settings: Settings) -> int:
     """Bring the database to this release's schema and say what was done."""
     configure_logs(settings)
     try:
-        with _database(settings) as database_url:
-            return 0 if _migrated(database_url, tell=True) else 1
+        with database(settings) as urls:
+            return 1 if _migrated(urls, tell=True) is None else 0
     except DirectoryInUse as error:
         return _refuse(str(error))
 
@@ -127,17 +140,29 @@ def health(base_url: str) -> int:
     return 0 if answer.status_code == 200 else 1
 
 
+class Urls(NamedTuple):
+    """Of one database. server: None for one of the server's own, where it is made of the owner's."""
+
+    owner: str
+    server: str | None
+
+
 @contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    """The database's URL; the embedded one runs, and is kept running, inside the block."""
+def database(settings: Settings) -> Iterator[Urls]:
+    """The database's URLs; the embedded one runs, and is kept running, inside the block.
+
+    Raises `DirectoryInUse`.
+    """
     if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+        server_url = settings.database_url.get_secret_value()
+        owner = settings.migration_database_url
+        yield Urls(owner.get_secret_value() if owner else server_url, server_url)
         return
     embedded = EmbeddedPostgres(settings.data_dir)
     try:
         url = embedded.start()
         embedded.watch()
-        yield url
+        yield Urls(url, None)
     finally:
         embedded.stop()
 
@@ -171,17 +196,21 @@ def _images(settings: Settings) -> Iterator[Settings]:
         archive.stop()
 
 
-def _migrated(database_url: str, *, tell: bool = False) -> bool:
+def _migrated(urls: Urls, *, tell: bool = False) -> str | None:
+    """What the server logs in with to the database, which is of this release now; None if not."""
     try:
-        done = migrate_all(database_url)
+        server_url = urls.server or own_login(urls.owner)
+        done, weaknesses = migrate_all(urls.owner, server_url)
     except (psycopg.OperationalError, RuntimeError) as error:
         _refuse(f"the database cannot be used: {error}")
-        return False
+        return None
+    for each in weaknesses:
+        log.warning("%s", each)
     if tell:
         for schema, (before, after) in done.items():
             change = f"at revision {after}" if before == after else f"from {before} to {after}"
             sys.stdout.write(f"{schema}: {change}\n")
-    return True
+    return server_url
 
 
 def _hand_over(settings: Settings, database_url: str) -> None:
@@ -191,6 +220,7 @@ def _hand_over(settings: Settings, database_url: str) -> None:
             os.environ[f"FHIR_SERVER_{name.upper()}"] = str(plain(value))
             os.environ.pop(f"FHIR_SERVER_{name.upper()}_FILE", None)
     os.environ["FHIR_SERVER_DATABASE_URL"] = database_url
+    os.environ.pop("FHIR_SERVER_MIGRATION_DATABASE_URL", None)
 
 
 def _run_workers(settings: Settings) -> None:

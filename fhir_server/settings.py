@@ -48,7 +48,17 @@ class Settings(BaseSettings):
         description="A PostgreSQL 15 or later to use instead of the embedded one, such as "
         "postgresql://user:password@host/database.",
     )
-    database_pool: int = Field(16, ge=2, le=500, description="Database connections a process.")
+    migration_database_url: SecretUrl | None = Field(
+        None,
+        description="The same database as its owner, who makes tables and roles; used by the "
+        "commands, not by the processes that serve. Unset, `database_url`.",
+    )
+    database_pool: int = Field(
+        16,
+        ge=2,
+        le=500,
+        description="Database connections a process, which all its territories share.",
+    )
     profiles_dir: Path | None = Field(
         None,
         description="Folder with further definitions, as JSON, that every tenant gets: profiles, "
@@ -160,6 +170,17 @@ class Settings(BaseSettings):
         True,
         description="Refuse resources that do not conform to a profile they claim in meta.profile, "
         "if it is stored here.",
+    )
+    seal_elements: str | None = Field(
+        None,
+        description="What is encrypted at rest: `default`, which is insurance details, notes and "
+        "diagnosis codes, or the path of a policy. Unset with `seal_keys`, what was encrypted is "
+        "decrypted again.",
+    )
+    seal_keys: str | None = Field(
+        None,
+        description="What has the master key: the path of a key file with mode 0600, or "
+        "`command:` and a command that asks a key service.",
     )
     order_number_prefix: str = Field(
         "ORD", pattern=_PREFIX, description="Begins order numbers, as in ORD-2026-00001."
@@ -402,7 +423,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{url!r}: expected a URL that begins with http:// or https://")
         return url.rstrip("/") if url else None
 
-    @field_validator("database_url")
+    @field_validator("database_url", "migration_database_url")
     @classmethod
     def _sound_database(cls, url: SecretUrl | None) -> SecretUrl | None:
         return check_database(url)
