@@ -15,6 +15,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from fhir_server.dicom.uids import is_archive_id
+from fhir_server.http.body import steady
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Refusal
 from fhir_server.storage import archive
@@ -46,7 +47,10 @@ def hint_routes(engine: Engine, name: str, secret: str, tenants: Sequence[str]) 
 
     @routes.post(PATH, include_in_schema=False)
     async def hint(request: Request) -> Response:
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except Refusal as refused:
+            return Response(status_code=refused.status)
         if body is None or not _is_signed(request, secret, body):
             return Response(status_code=403)
         try:
@@ -69,7 +73,7 @@ def hint_routes(engine: Engine, name: str, secret: str, tenants: Sequence[str]) 
 
 async def _body(request: Request) -> bytes | None:
     body = b""
-    async for chunk in request.stream():
+    async for chunk in steady(request.stream()):
         body += chunk
         if len(body) > _LONGEST_BODY:
             return None

@@ -16,6 +16,7 @@ from fhir_server.dicomweb.pictures import Pictures
 from fhir_server.dicomweb.places import Place, bulk_path, place
 from fhir_server.dicomweb.retrieving import JSON, Retrieving, frame_numbers
 from fhir_server.dicomweb.storing import answer
+from fhir_server.http.body import steady
 from fhir_server.http.doors import NO_SNIFF, Doorway, answering
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Invalid, Issue, Refusal
@@ -145,7 +146,8 @@ class DicomWeb:
         self._uploads.check_granted(ctx)
         spool = await asyncio.to_thread(Spool, self._uploads.settings)
         try:
-            await receive(spool, content_type, request.stream(), part_type="application/dicom")
+            body = steady(request.stream())
+            await receive(spool, content_type, body, part_type="application/dicom")
             asked = Asked(study=at.study)
             report = await self._uploads.take(ctx, spool, asked)
         finally:

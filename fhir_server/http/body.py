@@ -1,6 +1,7 @@
 """Reading a request's body within its limit."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fhir_server.outcome import Issue, Refusal
@@ -9,6 +10,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
+
+
+# A body may take long, but not stand still.
+_IDLE_SECONDS = 60.0
 
 
 class ClientGone(Exception):
@@ -36,6 +41,26 @@ async def read_body(receive: Receive, declared: str | None, most: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def steady(body: AsyncIterator[bytes], within: float = _IDLE_SECONDS) -> AsyncIterator[bytes]:
+    """A body of any length, as long as it goes on.
+
+    within: seconds that its next piece may take. Raises a 408 `Refusal` when that takes longer.
+    """
+    pieces = aiter(body)
+    while True:
+        try:
+            async with asyncio.timeout(within):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            text = f"Nothing came of the request's body for {within:g} seconds"
+            raise Refusal(
+                Issue("timeout", text), status=408, headers={"Connection": "close"}
+            ) from None
+        yield piece
 
 
 def _too_large(most: int) -> Refusal:

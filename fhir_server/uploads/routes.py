@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from fhir_server.fhir_json import encode
+from fhir_server.http.body import steady
 from fhir_server.http.doors import NO_SNIFF, Doorway, answering
 from fhir_server.http.negotiation import CONTENT_TYPE
 from fhir_server.outcome import Invalid, Issue
@@ -32,7 +33,7 @@ def upload_routes(uploads: Uploads, doorway: Doorway) -> APIRouter:
         spool = await asyncio.to_thread(Spool, uploads.settings)
         try:
             content_type = request.headers.get("content-type", "")
-            received = await receive(spool, content_type, request.stream())
+            received = await receive(spool, content_type, steady(request.stream()))
             report = await uploads.take(ctx, spool, _asked(request, received.fields))
         finally:
             await asyncio.to_thread(spool.remove)

@@ -119,3 +119,14 @@ def test_request_smuggled_behind_two_lengths_is_not_carried_out(server: RunningS
     )
     answer = exchange(server, head + smuggled)
     assert 400 <= answer.status < 500
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET /fhir/meta"], ids=["nothing", "line"])
+def test_who_does_not_say_what_they_want_is_hung_up_on(
+    server: RunningServer, beginning: bytes
+) -> None:
+    started = time.monotonic()
+    with connected(server, timeout=60) as connection:
+        connection.sendall(beginning)
+        assert connection.recv(100) == b""
+    assert 5 < time.monotonic() - started < 50
