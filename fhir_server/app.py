@@ -1,8 +1,9 @@
 """The composition root: reads the settings and wires the parts of one server process."""
 
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +45,8 @@ from fhir_server.sealing.tenants import Seals
 from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
-from fhir_server.security.gate import Gate, OpenGate
+from fhir_server.security.gate import Gate, OpenGate, TokenGate
+from fhir_server.security.policy import Policy
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
@@ -67,15 +69,18 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from fhir_server.dicom.service import ArchiveService
+    from fhir_server.identity.service import Identities
 
 FHIR_PATH = "/fhir"
 DICOMWEB_PATH = "/dicom-web"
+SMART_CONFIGURATION = "/.well-known/smart-configuration"
 TENANTS = ("default",)
 
 
 def local_base_url(settings: Settings) -> str:
     """The FHIR base URL under which references count as this server's own."""
-    return settings.base_url or f"http://localhost:{settings.port}{FHIR_PATH}"
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return settings.base_url or f"{scheme}://localhost:{settings.port}{FHIR_PATH}"
 
 
 def build(
@@ -137,7 +142,13 @@ def build(
         ),
         rules=OrderRules(_order_settings(settings), workflow()),
         audit=trail or NO_AUDIT,
+        oauth=_oauth(settings),
     )
+    listener = Listener(database_url)
+    policy = Policy.read(None, facts)
+    identities = _identities(settings, engine, policy, database_url, listener)
+    if gate is None and identities is not None:
+        gate = TokenGate(identities.authenticator, policy, lambda: TENANTS)
     http = HttpSettings(
         path=FHIR_PATH,
         base_url=settings.base_url,
@@ -147,17 +158,65 @@ def build(
         gate=gate or OpenGate(),
     )
     provisioning = Provisioning(engine, TENANTS, provided, base_url)
-    listener = Listener(database_url)
     images = _images(settings, engine, listener)
     more = _modalities(settings, engine, database_url)
     more += _messaging(settings, engine, database_url)
+    if identities is not None:
+        more.append(identities.run)
     if trail is not None:
         more.append(trail.run)
     life = _life(engine, store, provisioning, listener, more, images)
-    if images is None:
-        return Application(engine, http, life)
-    routes = (images.routes, *_doors(settings, engine, images, http.gate))
-    return Application(engine, http, life, Beside(routes, (images.health,)))
+    routes: list[APIRouter] = []
+    if identities is not None:
+        routes.append(identities.routes)
+    if images is not None:
+        routes += (images.routes, *_doors(settings, engine, images, http.gate))
+    health = () if images is None else (images.health,)
+    below = () if identities is None else (FHIR_PATH + SMART_CONFIGURATION,)
+    return Application(engine, http, life, Beside(routes, health, frozenset(below)))
+
+
+def _oauth(settings: Settings) -> Mapping[str, str] | None:
+    """Where tokens are had, as the CapabilityStatement tells it."""
+    if settings.authentication != "embedded":
+        return None if settings.authentication == "off" else {}
+    root = local_base_url(settings).removesuffix(FHIR_PATH) + "/auth"
+    return {
+        name: f"{root}/{path}"
+        for name, path in (
+            ("authorize", "authorize"),
+            ("token", "token"),
+            ("introspect", "introspect"),
+            ("revoke", "revoke"),
+        )
+    }
+
+
+def _identities(
+    settings: Settings, engine: Engine, policy: Policy, database_url: str, listener: Listener
+) -> "Identities | None":
+    """What knows who somebody is, unless everybody is the local administrator."""
+    if settings.authentication == "off":
+        return None
+    # Not imported by processes that do without.
+    from fhir_server.identity.issuing import Lives, Places
+    from fhir_server.identity.picking import FoundPatients
+    from fhir_server.identity.service import Embedded, External, IdentitySettings
+
+    base_url = local_base_url(settings)
+    found = IdentitySettings(
+        Places(base_url, base_url.removesuffix(FHIR_PATH)),
+        FHIR_PATH,
+        settings.issuers,
+        Lives(
+            access=timedelta(minutes=settings.access_token_minutes),
+            idle=timedelta(minutes=settings.session_minutes),
+        ),
+    )
+    if settings.authentication == "external":
+        return External(found)
+    patients = FoundPatients(engine, policy, base_url)
+    return Embedded(found, database_url, listener, patients, engine.audit)
 
 
 def _trail(settings: Settings, store: PooledStore) -> Trail | None:

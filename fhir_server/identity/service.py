@@ -60,12 +60,6 @@ class Identities(Protocol):
     async def run(self) -> None:
         """What goes on beside requests, until cancelled."""
 
-    def open(self) -> None:
-        """Be ready."""
-
-    def close(self) -> None:
-        """Let go of what is held."""
-
 
 class Embedded:
     """We give tokens ourselves; other issuers may be trusted too."""
@@ -94,25 +88,20 @@ class Embedded:
         self._changed: Wake = listener.on(CHANGED)
         self._ours = places.issuer
 
-    def open(self) -> None:
-        """Be ready."""
-        self._connections.open()
-
-    def close(self) -> None:
-        """Let go of what is held."""
-        self._connections.close()
-
     async def run(self) -> None:
         """Forget verdicts when something ends, and remove what nobody can use any more."""
         clock = asyncio.get_running_loop().time
         cleaned = clock()
-        while True:
-            await self._changed.wait(_CLEANED_EVERY_SECONDS)
-            self._keys.forget()
-            self.authenticator.forget(self._ours)
-            if clock() - cleaned > _CLEANED_EVERY_SECONDS:
-                cleaned = clock()
-                await asyncio.to_thread(self._clean)
+        try:
+            while True:
+                await self._changed.wait(_CLEANED_EVERY_SECONDS)
+                self._keys.forget()
+                self.authenticator.forget(self._ours)
+                if clock() - cleaned > _CLEANED_EVERY_SECONDS:
+                    cleaned = clock()
+                    await asyncio.to_thread(self._clean)
+        finally:
+            self._connections.close()
 
     def _clean(self) -> None:
         try:
@@ -148,12 +137,6 @@ class External:
                 return JSONResponse({"error": "the identity provider does not answer"}, 503)
             self._told = discovery.smart_of_provider(told)
         return JSONResponse(self._told, headers={"Access-Control-Allow-Origin": "*"})
-
-    def open(self) -> None:
-        """Nothing to be done."""
-
-    def close(self) -> None:
-        """Nothing to be done."""
 
     async def run(self) -> None:
         """Nothing goes on."""

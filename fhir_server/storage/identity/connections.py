@@ -33,10 +33,6 @@ class Connections:
             open=False,
         )
 
-    def open(self) -> None:
-        """Be ready to connect."""
-        self._pool.open()
-
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
@@ -44,6 +40,7 @@ class Connections:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction. Raises `Unavailable` where the database does not answer."""
+        self._pool.open()
         try:
             with self._pool.connection() as connection, connection.transaction():
                 yield connection

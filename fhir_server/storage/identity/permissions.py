@@ -196,7 +196,9 @@ def standing(
     token: its jti. of: the permission. idle: after which a session has ended.
     """
     with connection.cursor(row_factory=class_row(Standing)) as cursor:
-        return cursor.execute(_STANDING, {"token": token, "of": of, "since": now - idle, "begun": now - LONGEST}).fetchone()
+        return cursor.execute(
+            _STANDING, {"token": token, "of": of, "since": now - idle, "begun": now - LONGEST}
+        ).fetchone()
 
 
 _STANDING = """
