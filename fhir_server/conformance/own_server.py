@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -55,15 +55,12 @@ def own_server() -> Iterator[str]:
 
 def _wait(process: subprocess.Popen[bytes], root: str, log: Path) -> None:
     end = time.monotonic() + _READY_WITHIN_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{root}/health/ready", timeout=2, trust_env=False).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.05)
+    with httpx.Client(timeout=2, trust_env=False) as client:
+        while time.monotonic() < end and process.poll() is None:
+            with suppress(httpx.HTTPError):
+                if client.get(f"{root}/health/ready").status_code == 200:
+                    return
+            time.sleep(0.05)
     raise NotStarted(f"a server of its own did not become ready: {log.read_text()[-2000:]}")
 
 

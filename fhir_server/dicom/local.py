@@ -190,15 +190,16 @@ class LocalOrthanc:
     def _wait_until_it_answers(self) -> None:
         assert self.process is not None
         end = time.monotonic() + _READY_WITHIN_SECONDS
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                raise DoesNotRun(f"Orthanc ended at once; {self.log} tells why")
-            try:
-                httpx.get(f"{self.url}/system", timeout=2, trust_env=False)
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
+        with httpx.Client(timeout=2, trust_env=False) as client:
+            while time.monotonic() < end:
+                if self.process.poll() is not None:
+                    raise DoesNotRun(f"Orthanc ended at once; {self.log} tells why")
+                try:
+                    client.get(f"{self.url}/system")
+                except httpx.TransportError:
+                    time.sleep(0.05)
+                else:
+                    return
         raise DoesNotRun(f"Orthanc did not answer within {_READY_WITHIN_SECONDS:g} seconds")
 
 

@@ -27,7 +27,7 @@ from tests.workflow.ordering import (
 )
 
 MRN = "http://example.org/mrn"
-WITHIN = 15.0
+WITHIN = 60.0
 
 
 @asynccontextmanager
