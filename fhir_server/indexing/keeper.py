@@ -57,11 +57,12 @@ class Keeper:
             for tenant in self._tenants:
                 async with self._store.connection(tenant) as connection:
                     if tenant not in self._prepared:
-                        await prepare(connection, tenant, datetime.now(UTC))
+                        await prepare(connection, tenant, datetime.now(UTC), self._indexes.seals)
                         self._prepared.add(tenant)
                     await self._indexes.reload(connection, tenant)
             self._answers = True
         except (Refusal, psycopg.Error, OSError) as error:
             if self._answers:
-                log.warning("the search parameters cannot be read: %s", type(error).__name__)
+                told = error if isinstance(error, Refusal) else type(error).__name__
+                log.warning("the search parameters cannot be read: %s", told)
             self._answers = False

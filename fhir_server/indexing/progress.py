@@ -28,6 +28,45 @@ class Progress(msgspec.Struct, frozen=True):
     failed: int = 0
 
 
+# The kind of jobs that seal what is stored anew.
+RESEAL = "reseal"
+
+
+class Resealing(msgspec.Struct, frozen=True):
+    """What a job that seals what is stored anew notes of itself.
+
+    generation: of the search index, with which what is sealed changed. key: that seals. after, old:
+        up to where current and superseded versions are done; after is None when all current are.
+    done, total: versions. failed: those that could not be opened, and stay as they were.
+    """
+
+    generation: int = -1
+    key: int = 0
+    after: int | None = 0
+    old: tuple[str, str, int] = ("", "", 0)
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    problem: str | None = None
+
+    def describe(self, generation: int) -> str:
+        """How far what a generation asks for is."""
+        if self.problem is not None:
+            return f"going over what is stored failed ({self.problem}); it is repeated"
+        if self.generation < generation:
+            return "what is stored waits for it"
+        return f"{self.done} of about {self.total} stored versions are done"
+
+
+def resealing_of(unfinished: Sequence[Unfinished]) -> Resealing:
+    """What is known of the jobs of a tenant."""
+    for job in sorted(unfinished, key=lambda job: job.state != "running"):
+        found = msgspec.convert(job.payload, Resealing)
+        problem = None if job.state == "running" else job.last_error
+        return msgspec.structs.replace(found, problem=problem)
+    return Resealing()
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What is known of the jobs that are not done.

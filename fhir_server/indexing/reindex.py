@@ -16,6 +16,7 @@ import msgspec
 from fhir_server.background.work import Work
 from fhir_server.fhir_json import decode
 from fhir_server.indexing.indexes import Indexes
+from fhir_server.indexing.pause import Pause
 from fhir_server.indexing.progress import Progress, progress_of
 from fhir_server.outcome import Invalid
 from fhir_server.search.entries import IndexEntries
@@ -25,6 +26,7 @@ from fhir_server.storage import index_state, reindex, resources
 from fhir_server.storage.horizon import older_transactions_end
 from fhir_server.storage.index_state import READY, IndexState
 from fhir_server.storage.reindex import Row
+from fhir_server.storage.seal import CannotOpen, Seal, opened
 from fhir_server.storage.store import Connection
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,6 @@ BATCH = 50
 GRACE = 3.0
 
 _TURN_SECONDS = 0.004
-_LOOK_EVERY = 0.05
 
 
 class _Stale(Exception):
@@ -84,7 +85,7 @@ class Reindexing:
         state = await index_state.load(connection, work.tenant)
         if state.settled:
             return None
-        pause = _Pause(work, connection)
+        pause = Pause(work, connection)
         await older_transactions_end(connection, pause)
         if any(item.redefined and item.state != READY for item in state.parameters):
             await pause.until(time.monotonic() + self._grace)
@@ -116,7 +117,8 @@ class Reindexing:
             # If all resources are read, each is read as what it is itself.
             containers=progress.target is None,
         )
-        entries = await _extract(index, rows)
+        statements = work.store.statements(work.tenant)
+        entries = await _extract(index, rows, statements.seal)
         texts = {text for _, values in entries for text in values.texts}
         await work.store.learn(connection, work.tenant, sorted(texts))
         last = len(rows) < self._batch
@@ -127,34 +129,12 @@ class Reindexing:
             done=progress.done + len(rows),
             failed=progress.failed + len(rows) - len(entries),
         )
-        statements = work.store.statements(work.tenant)
         async with connection.transaction():
             if await resources.pinned_generation(connection, statements) != index.generation:
                 raise _Stale
             await reindex.replace_entries(connection, work.tenant, entries)
             await work.checkpoint(connection, msgspec.to_builtins(progress))
         return progress
-
-
-class _Pause:
-    """Waits a moment, holding the job meanwhile."""
-
-    def __init__(self, work: Work, connection: Connection) -> None:
-        self._work = work
-        self._connection = connection
-        self._held = time.monotonic()
-
-    async def __call__(self) -> None:
-        """Wait a moment."""
-        await asyncio.sleep(_LOOK_EVERY)
-        if time.monotonic() - self._held > self._work.lease.total_seconds() / 3:
-            await self._work.checkpoint(self._connection, self._work.job.payload)
-            self._held = time.monotonic()
-
-    async def until(self, end: float) -> None:
-        """Wait until a time of the monotonic clock."""
-        while time.monotonic() < end:
-            await self()
 
 
 def _types(state: IndexState) -> list[str]:
@@ -165,14 +145,17 @@ def _types(state: IndexState) -> list[str]:
     )
 
 
-async def _extract(index: SearchIndex, rows: Sequence[Row]) -> list[tuple[Row, IndexEntries]]:
+async def _extract(
+    index: SearchIndex, rows: Sequence[Row], seal: Seal | None
+) -> list[tuple[Row, IndexEntries]]:
     """The entries of each resource, giving others their turn in between."""
     found = []
     turn = time.perf_counter()
     for row in rows:
         try:
-            found.append((row, index.extractor.extract(decode(row.content.encode()))))
-        except Invalid:
+            content = opened(seal, row.type, row.id, row.content.encode()) or b""
+            found.append((row, index.extractor.extract(decode(content))))
+        except (CannotOpen, Invalid):
             log.warning("a stored resource cannot be indexed", extra={"rid": row.rid})
         if time.perf_counter() - turn > _TURN_SECONDS:
             await asyncio.sleep(0)

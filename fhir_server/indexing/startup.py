@@ -8,11 +8,13 @@ from fhir_server.fhir_json import decode
 from fhir_server.indexing.changes import REINDEX, Change, apply, effective, in_effect
 from fhir_server.indexing.conflicts import conflicts, unresolved
 from fhir_server.indexing.definition import TYPE, check_definition
+from fhir_server.indexing.progress import RESEAL
 from fhir_server.outcome import Invalid, Refusal
+from fhir_server.sealing.tenants import Seals
 from fhir_server.search.extract import FORMAT
 from fhir_server.search.parameters import SearchParameters
 from fhir_server.spec import SearchParameterDefinition, definitions
-from fhir_server.storage import index_state, jobs
+from fhir_server.storage import index_state, jobs, keys
 from fhir_server.storage.index_state import IndexState
 from fhir_server.storage.store import Connection
 
@@ -21,10 +23,12 @@ log = logging.getLogger(__name__)
 _POSTED = f"{TYPE}/"
 
 
-async def prepare(connection: Connection, tenant: str, now: datetime) -> None:
+async def prepare(
+    connection: Connection, tenant: str, now: datetime, seals: Seals | None = None
+) -> None:
     """Bring a tenant's index state to this release, and enqueue the work that this makes.
 
-    Several workers may call this at once.
+    seals: of what the settings want encrypted at rest. Several workers may call this at once.
     """
     async with connection.transaction():
         state = await index_state.lock(connection, tenant)
@@ -40,6 +44,27 @@ async def prepare(connection: Connection, tenant: str, now: datetime) -> None:
         state = await index_state.load(connection, tenant)
         await apply(connection, tenant, state, effective(wanted, definitions()), now)
         await _ensure_job(connection, tenant, now)
+        if seals is not None:
+            await _seal(connection, tenant, seals, now)
+
+
+async def _seal(connection: Connection, tenant: str, seals: Seals, now: datetime) -> None:
+    """Have what the settings want encrypted at rest, with a generation of its own."""
+    state = await index_state.load(connection, tenant)
+    changed = await seals.prepare(connection, tenant, state.sealing, state.generation, now)
+    if changed is not None:
+        generation = await index_state.begin_generation(connection, tenant)
+        assert changed.generation == generation
+        await keys.change(connection, tenant, changed)
+    if changed is not None or state.sealing.state != keys.READY:
+        await enqueue_resealing(connection, tenant, now)
+
+
+async def enqueue_resealing(connection: Connection, tenant: str, now: datetime) -> None:
+    """See to it that there is a job that seals anew what is stored."""
+    found = await jobs.unfinished(connection, tenant, RESEAL)
+    if not any(job.state in ("queued", "running") for job in found):
+        await jobs.enqueue(connection, tenant, RESEAL, {}, now)
 
 
 async def _begin_format(

@@ -1,11 +1,12 @@
 """What the search index is made with: its generation, its format, the parameters of the tenant."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from fhir_server.storage.keys import SEAL_STATE, SealState, seal_state
 from fhir_server.storage.migrate import schema_name
 from fhir_server.storage.store import Connection
 
@@ -38,12 +39,14 @@ class IndexState:
 
     generation: grows with every change of the parameters.
     format: every entry is of this one, or newer. target: new entries are of this one.
+    sealing: what is encrypted at rest.
     """
 
     generation: int
     format: int
     target: int
     parameters: tuple[HeldParameter, ...]
+    sealing: SealState = field(default_factory=SealState)
 
     @property
     def settled(self) -> bool:
@@ -63,16 +66,17 @@ async def load(connection: Connection, tenant: str) -> IndexState:
     cursor = await connection.execute(
         "select generation, format, target, (select coalesce(jsonb_agg(jsonb_build_array("
         "source, definition, state, redefined, generation, types) order by source), '[]') "
-        f"from {schema}.search_parameter) from {schema}.index_state"
+        f"from {schema}.search_parameter), {SEAL_STATE.replace('{s}', schema)} "
+        f"from {schema}.index_state"
     )
     row = await cursor.fetchone()
     assert row is not None
-    generation, format_, target, held = row
+    generation, format_, target, held, sealing = row
     parameters = tuple(
         HeldParameter(source, definition, state, redefined, number, tuple(types))
         for source, definition, state, redefined, number, types in held
     )
-    return IndexState(generation, format_, target, parameters)
+    return IndexState(generation, format_, target, parameters, seal_state(sealing))
 
 
 async def lock(connection: Connection, tenant: str) -> IndexState:

@@ -19,6 +19,8 @@ class Row:
     rid: int
     version: int
     content: str
+    type: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ with own as (
       and c.container <= %(end)s
     order by c.container limit %(most)s) found
 )
-select rid, version, coalesce(exact, content::text) from {s}.resource
+select rid, version, coalesce(exact, content::text), type, id from {s}.resource
 where rid in (select rid from own union select container from containers) and content is not null
 order by rid limit %(most)s"""
 

@@ -2,6 +2,14 @@
 
 from typing import Protocol
 
+from fhir_server.outcome import Refusal
+
+
+class CannotOpen(Refusal):
+    """What is stored cannot be opened with the keys there are: 500."""
+
+    status = 500
+
 
 class Seal(Protocol):
     """Seals what is written to the tables of one tenant, and opens what is read from them."""

@@ -4,7 +4,7 @@ A tenant is a PostgreSQL schema, so the tables carry no tenant column. Comments 
 indexes say which query each one serves; they are stored in the database as well.
 """
 
-from fhir_server.storage.schema import archive, audit, messages, resources, work
+from fhir_server.storage.schema import archive, audit, messages, resources, sealing, work
 from fhir_server.storage.schema.base import metadata
 from fhir_server.storage.schema.resources import ROW_ID_BLOCK
 
@@ -17,6 +17,7 @@ INDEX_PURPOSES = {
     **messages.INDEX_PURPOSES,
     **archive.INDEX_PURPOSES,
     **audit.INDEX_PURPOSES,
+    **sealing.INDEX_PURPOSES,
 }
 
 # Tables to whose rows the server adds, and which no role of its own may change or remove.
