@@ -13,6 +13,7 @@ from fhir_server.audit.keeping import Trail
 from fhir_server.audit.trail import NO_AUDIT
 from fhir_server.background.runner import Runner
 from fhir_server.background.tasks import Loop, running
+from fhir_server.background.territories import Tenants, Territories
 from fhir_server.background.upkeep import Upkeep
 from fhir_server.background.work import Kind
 from fhir_server.conformance.in_process import InProcess
@@ -50,7 +51,9 @@ from fhir_server.security.policy import Policy
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
+from fhir_server.storage.migrate import DEFAULT_TENANT
 from fhir_server.storage.store import PooledStore
+from fhir_server.tenant_settings import TenantSettings
 from fhir_server.terminology import Terminology
 from fhir_server.uploads.settings import UploadSettings
 from fhir_server.validation.profiles.profile import Profiles
@@ -59,7 +62,7 @@ from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
 from fhir_server.workers import end_with_parent, tell_ready
 from fhir_server.workflow.numbers import SHORT_STRING, Numbering, NumberKind
-from fhir_server.workflow.rules import OrderRules
+from fhir_server.workflow.of_tenants import TenantRules
 from fhir_server.workflow.settings import OrderSettings
 from fhir_server.workflow.states import workflow
 from fhir_server.worklist.settings import WorklistSettings, read_stations
@@ -74,7 +77,6 @@ if TYPE_CHECKING:
 FHIR_PATH = "/fhir"
 DICOMWEB_PATH = "/dicom-web"
 SMART_CONFIGURATION = "/.well-known/smart-configuration"
-TENANTS = ("default",)
 
 
 def local_base_url(settings: Settings) -> str:
@@ -107,7 +109,10 @@ def build(
         size=settings.database_pool,
         statement_timeout=settings.statement_timeout,
     )
-    trail = _trail(settings, store)
+    listener = Listener(database_url)
+    territories = Territories(store, listener)
+    of_tenants = TenantSettings(settings)
+    trail = _trail(settings, store, territories)
     structure = StructureCheck(facts)
     provided = read_provided(definition_folders, structure, known_good=own)
     sources = StoredAndShipped()
@@ -140,24 +145,23 @@ def build(
             settings.honour_meta_profile,
             profiles_by_type(provided),
         ),
-        rules=OrderRules(_order_settings(settings), workflow()),
+        rules=TenantRules(lambda tenant: _order_settings(of_tenants.of(tenant)), workflow()),
         audit=trail or NO_AUDIT,
         oauth=_oauth(settings),
     )
-    listener = Listener(database_url)
     policy = Policy.read(None, facts)
     identities = _identities(settings, engine, policy, database_url, listener)
     if gate is None and identities is not None:
-        gate = TokenGate(identities.authenticator, policy, lambda: TENANTS)
+        gate = TokenGate(identities.authenticator, policy, territories)
     http = HttpSettings(
         path=FHIR_PATH,
         base_url=settings.base_url,
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.request_timeout,
         access_log=settings.access_log,
-        gate=gate or OpenGate(),
+        gate=gate or OpenGate(territories),
     )
-    provisioning = Provisioning(engine, TENANTS, provided, base_url)
+    provisioning = Provisioning(engine, territories, provided, base_url)
     images = _images(settings, engine, listener)
     more = _modalities(settings, engine, database_url)
     more += _messaging(settings, engine, database_url)
@@ -165,7 +169,7 @@ def build(
         more.append(identities.run)
     if trail is not None:
         more.append(trail.run)
-    life = _life(engine, store, provisioning, listener, more, images)
+    life = _life(engine, store, territories, provisioning, listener, more, images)
     routes: list[APIRouter] = []
     if identities is not None:
         routes.append(identities.routes)
@@ -219,11 +223,11 @@ def _identities(
     return Embedded(found, database_url, listener, patients, engine.audit)
 
 
-def _trail(settings: Settings, store: PooledStore) -> Trail | None:
+def _trail(settings: Settings, store: PooledStore, tenants: Tenants) -> Trail | None:
     """The audit trail, if the settings want one."""
     if not settings.audited:
         return None
-    return Trail(store, settings.audit_folder, lambda: TENANTS, strict=settings.audit_strict)
+    return Trail(store, settings.audit_folder, tenants, strict=settings.audit_strict)
 
 
 def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":
@@ -249,7 +253,7 @@ def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveS
         patient_systems=settings.systems_of_patient_ids,
         wado_url=local_base_url(settings).removesuffix(FHIR_PATH) + DICOMWEB_PATH,
     )
-    return ArchiveService(engine, listener, TENANTS, archive, bridge)
+    return ArchiveService(engine, listener, (DEFAULT_TENANT,), archive, bridge)
 
 
 def _doors(
@@ -324,7 +328,7 @@ def _messaging(settings: Settings, engine: Engine, database_url: str) -> list[Lo
     """What receives and sends HL7 v2 messages, if the settings want it."""
     found = read_messaging(settings.mllp_config, settings.mllp_port, settings.mllp_host)
     if not found.listeners and not found.destinations:
-        return [partial(watch_nothing, engine, TENANTS[0])]
+        return [partial(watch_nothing, engine, DEFAULT_TENANT)]
     # Not imported by processes that do without: mapping takes a moment and memory.
     from fhir_server.messaging.service import Messaging
     from fhir_server.messaging.writing import shipped_writer
@@ -333,7 +337,7 @@ def _messaging(settings: Settings, engine: Engine, database_url: str) -> list[Lo
     mapper = shipped_mapper(settings.time_zone)
     service = Messaging(
         engine,
-        TENANTS[0],
+        DEFAULT_TENANT,
         found,
         mapper,
         writer=shipped_writer(folder("mappings")),
@@ -346,13 +350,14 @@ def _messaging(settings: Settings, engine: Engine, database_url: str) -> list[Lo
 def _life(
     engine: Engine,
     store: PooledStore,
+    territories: Territories,
     provisioning: Provisioning,
     listener: Listener,
     more: Sequence[Loop],
     images: "ArchiveService | None",
 ) -> Life:
     """What runs beside the requests: the pool, and the tasks that keep index and definitions."""
-    keeper = Keeper(store, listener, engine.indexes, TENANTS)
+    keeper = Keeper(store, listener, engine.indexes)
     kinds = {
         REINDEX: Kind(Reindexing(engine.indexes), alone=True),
         RESEAL: Kind(Resealer(engine.indexes), alone=True),
@@ -361,14 +366,19 @@ def _life(
     if images is not None:
         kinds |= images.kinds
         more = [*more, images.run]
-    runner = Runner(store, listener, TENANTS, kinds)
-    upkeep = Upkeep(store, TENANTS)
-    loops = (listener.run, keeper.run, runner.run, provisioning.run, upkeep.run)
+    runner = Runner(store, listener, kinds)
+    upkeep = Upkeep(store, territories)
+    loops = (
+        listener.run, territories.run, keeper.run, runner.run, provisioning.run, upkeep.run
+    )  # fmt: skip
+    for forget in (store.forget, keeper.forget, provisioning.forget):
+        territories.when_left(forget)
 
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
         await store.open()
         try:
+            await territories.start()
             await keeper.start()
             await provisioning.start()
             async with running(*loops, *more):

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         le=500,
         description="Database connections a process, which all its territories share.",
     )
+    tenants_config: Path | None = Field(
+        None,
+        description="YAML file with settings of single tenants in place of those of the server.",
+    )
     profiles_dir: Path | None = Field(
         None,
         description="Folder with further definitions, as JSON, that every tenant gets: profiles, "

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import psycopg
 
 from fhir_server.background.work import Kind, LeaseLost, Work
 from fhir_server.outcome import Refusal
-from fhir_server.storage import jobs
+from fhir_server.storage import jobs, tenants
 from fhir_server.storage.jobs import Job
 from fhir_server.storage.listen import Listener, Wake
 from fhir_server.storage.migrate import schema_name
@@ -28,12 +28,9 @@ class Runner:
     kinds: by the name that jobs are enqueued under.
     """
 
-    def __init__(
-        self, store: Store, listener: Listener, tenants: Sequence[str], kinds: Mapping[str, Kind]
-    ) -> None:
+    def __init__(self, store: Store, listener: Listener, kinds: Mapping[str, Kind]) -> None:
         self._store = store
-        self._tenants = tuple(tenants)
-        self._kinds = {name: (kind, _wake(listener, tenants)) for name, kind in kinds.items()}
+        self._kinds = {name: (kind, _wake(listener)) for name, kind in kinds.items()}
 
     async def run(self) -> None:
         """Carry out jobs until cancelled."""
@@ -46,12 +43,18 @@ class Runner:
         # The pool of connections can lose a cancellation that comes with a connection.
         while task is None or not task.cancelling():
             try:
-                found = [await self._next(tenant, name, kind) for tenant in self._tenants]
+                found = [await self._next(tenant, name, kind) for tenant in await self._due(name)]
             except (Refusal, psycopg.Error, OSError):
                 # The database does not answer: it is asked again, and leases run out meanwhile.
                 found = []
             if not any(found):
                 await wake.wait(_LOOK_EVERY)
+
+    async def _due(self, kind: str) -> list[str]:
+        """The tenants that have such jobs to be carried out."""
+        async with self._store.server() as connection:
+            pulses = await tenants.pulses(connection, datetime.now(UTC))
+        return [pulse.tenant for pulse in pulses if kind in pulse.due]
 
     async def _next(self, tenant: str, name: str, kind: Kind) -> bool:
         """Carry out the next job of a tenant, if there is one."""
@@ -106,5 +109,5 @@ class Runner:
             log.warning("job %d (%s) waits for its lease to run out", job.id, job.kind)
 
 
-def _wake(listener: Listener, tenants: Sequence[str]) -> Wake:
-    return listener.on(*(f"{schema_name(tenant)}_job" for tenant in tenants))
+def _wake(listener: Listener) -> Wake:
+    return listener.on_tenants(lambda tenant: f"{schema_name(tenant)}_job")

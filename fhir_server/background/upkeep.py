@@ -6,10 +6,10 @@ and a walk with a look-up for each row would take ten times as long.
 """
 
 import asyncio
-from collections.abc import Sequence
 
 import psycopg
 
+from fhir_server.background.territories import Tenants
 from fhir_server.outcome import Refusal
 from fhir_server.storage.pending import merge_pending
 from fhir_server.storage.store import Store
@@ -20,16 +20,16 @@ _EVERY_SECONDS = 5.0
 class Upkeep:
     """Merges what the indexes of each tenant keep aside, every few seconds."""
 
-    def __init__(self, store: Store, tenants: Sequence[str]) -> None:
+    def __init__(self, store: Store, tenants: Tenants) -> None:
         self._store = store
-        self._tenants = tuple(tenants)
+        self._tenants = tenants
 
     async def run(self) -> None:
         """Merge until cancelled."""
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
-                for tenant in self._tenants:
+                for tenant in self._tenants():
                     async with self._store.server() as connection:
                         await merge_pending(connection, tenant)
             except (Refusal, psycopg.Error, OSError):

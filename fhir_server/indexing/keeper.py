@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
 from datetime import UTC, datetime
 
 import psycopg
@@ -10,15 +10,18 @@ import psycopg
 from fhir_server.indexing.indexes import Indexes
 from fhir_server.indexing.startup import prepare
 from fhir_server.outcome import Refusal
+from fhir_server.storage import tenants
 from fhir_server.storage.index_state import channel
 from fhir_server.storage.listen import Listener
 from fhir_server.storage.store import Store
+from fhir_server.storage.tenants import Pulse
 
 log = logging.getLogger(__name__)
 
 # Should a notification be missed, no worker is behind for longer; progress is shown as often.
 _LOOK_EVERY = 1.0
 _FIRST_WITHIN = 5.0
+_AT_LEAST_EVERY = 30.0
 
 
 class Keeper:
@@ -29,13 +32,12 @@ class Keeper:
         store: Store,
         listener: Listener,
         indexes: Indexes,
-        tenants: Sequence[str],
     ) -> None:
         self._store = store
         self._indexes = indexes
-        self._tenants = tuple(tenants)
         self._prepared: set[str] = set()
-        self._wake = listener.on(*map(channel, tenants))
+        self._seen: dict[str, tuple[str, float]] = {}
+        self._wake = listener.on_tenants(channel)
         self._answers = True
 
     async def start(self) -> None:
@@ -54,15 +56,32 @@ class Keeper:
 
     async def _look(self) -> None:
         try:
-            for tenant in self._tenants:
-                async with self._store.connection(tenant) as connection:
-                    if tenant not in self._prepared:
-                        await prepare(connection, tenant, datetime.now(UTC), self._indexes.seals)
-                        self._prepared.add(tenant)
-                    await self._indexes.reload(connection, tenant)
+            async with self._store.server() as connection:
+                pulses = await tenants.pulses(connection, datetime.now(UTC))
+            for pulse in pulses:
+                if not pulse.settled or self._is_new(pulse):
+                    await self._reload(pulse.tenant)
+                    self._seen[pulse.tenant] = (pulse.index_state, time.monotonic())
             self._answers = True
         except (Refusal, psycopg.Error, OSError) as error:
             if self._answers:
                 told = error if isinstance(error, Refusal) else type(error).__name__
                 log.warning("the search parameters cannot be read: %s", told)
             self._answers = False
+
+    def _is_new(self, pulse: Pulse) -> bool:
+        state, at = self._seen.get(pulse.tenant, ("", 0.0))
+        return state != pulse.index_state or time.monotonic() - at > _AT_LEAST_EVERY
+
+    async def _reload(self, tenant: str) -> None:
+        async with self._store.connection(tenant) as connection:
+            if tenant not in self._prepared:
+                await prepare(connection, tenant, datetime.now(UTC), self._indexes.seals)
+                self._prepared.add(tenant)
+            await self._indexes.reload(connection, tenant)
+
+    async def forget(self, tenant: str) -> None:
+        """Keep nothing of a tenant that is not served any more."""
+        self._prepared.discard(tenant)
+        self._seen.pop(tenant, None)
+        self._indexes.forget(tenant)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from fhir_server.background.territories import Tenants
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
 from fhir_server.indexing.changes import ParameterRefused
@@ -55,10 +56,10 @@ class Provisioning:
     """
 
     def __init__(
-        self, engine: Engine, tenants: Sequence[str], found: Sequence[Provided], base_url: str
+        self, engine: Engine, tenants: Tenants, found: Sequence[Provided], base_url: str
     ) -> None:
         self._engine = engine
-        self._tenants = tuple(tenants)
+        self._tenants = tenants
         self._provided = {each.identity: each for each in found}
         self._base_url = base_url
         types = engine.definitions.resource_types
@@ -75,15 +76,18 @@ class Provisioning:
             log.warning("the database does not answer yet")
 
     async def run(self) -> None:
-        """See to those that are left, until cancelled."""
-        while self._done < set(self._tenants):
+        """See to those that are left, and to those that are added, until cancelled."""
+        while True:
             await asyncio.sleep(_AGAIN_AFTER)
             await self._look()
-        await asyncio.Event().wait()
+
+    async def forget(self, tenant: str) -> None:
+        """Keep nothing of a tenant that is not served any more."""
+        self._done.discard(tenant)
 
     async def _look(self) -> None:
         try:
-            for tenant in self._tenants:
+            for tenant in self._tenants():
                 if tenant not in self._done:
                     await self._provide(tenant)
                     self._done.add(tenant)

@@ -100,13 +100,21 @@ def chosen(asked: Asked, allowed: Collection[str] | None, territories: Collectio
 
 
 _MISMATCH = (f"{OWN_BASE}/CodeSystem/workflow-error", "TERRITORY_MISMATCH")
-
 _EVERYBODY = Admitted(LOCAL, DEFAULT_TENANT, UNLIMITED)
+_ONLY = (DEFAULT_TENANT,)
 
 
 class OpenGate:
-    """Everybody is the local administrator: for a server that only its own machine reaches."""
+    """Everybody is the local administrator: for a server that only its own machine reaches.
+
+    territories: the tenants there are now.
+    """
+
+    def __init__(self, territories: Callable[[], Collection[str]] = lambda: _ONLY) -> None:
+        self._territories = territories
 
     async def admit(self, asked: Asked) -> Admitted:
-        """The local administrator, whoever asks."""
-        return _EVERYBODY
+        """The local administrator, whoever asks. Raises a 403 `Refusal` for no such territory."""
+        if asked.tenant is None and "x-tenant" not in asked.headers:
+            return _EVERYBODY
+        return replace(_EVERYBODY, tenant=chosen(asked, None, self._territories()))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, sql
 log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE = 5.0
+_TENANTS_SEEN_WITHIN = 0.5
 
 
 class Wake:
@@ -40,6 +41,8 @@ class Listener:
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._wakes: dict[str, list[Wake]] = {}
+        self._of_tenants: list[tuple[Callable[[str], str], Wake]] = []
+        self._tenants: tuple[str, ...] = ()
 
     def on(self, *channels: str) -> Wake:
         """What is woken by any of some channels; to be asked for before `run`."""
@@ -47,6 +50,23 @@ class Listener:
         for channel in channels:
             self._wakes.setdefault(channel, []).append(wake)
         return wake
+
+    def on_tenants(self, channel: Callable[[str], str]) -> Wake:
+        """What is woken by the channel that each tenant has; to be asked for before `run`."""
+        wake = Wake()
+        self._of_tenants.append((channel, wake))
+        return wake
+
+    def follow(self, tenants: Iterable[str]) -> None:
+        """Say which tenants there are now."""
+        self._tenants = tuple(tenants)
+
+    def _channels(self) -> dict[str, list[Wake]]:
+        found = {channel: list(wakes) for channel, wakes in self._wakes.items()}
+        for channel, wake in self._of_tenants:
+            for tenant in self._tenants:
+                found.setdefault(channel(tenant), []).append(wake)
+        return found
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -65,12 +85,23 @@ class Listener:
             self._database_url, autocommit=True, application_name="fhir-server listening"
         )
         async with connection:
-            for channel in self._wakes:
-                await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
-            for wakes in self._wakes.values():
-                _wake(wakes)
-            async for notice in connection.notifies():
-                _wake(self._wakes.get(notice.channel, ()))
+            while True:
+                tenants, channels = self._tenants, self._channels()
+                await _hear(connection, channels)
+                while tenants == self._tenants:
+                    async for notice in connection.notifies(timeout=_TENANTS_SEEN_WITHIN):
+                        _wake(channels.get(notice.channel, ()))
+
+
+async def _hear(
+    connection: "AsyncConnection[tuple[object, ...]]", channels: Mapping[str, Iterable[Wake]]
+) -> None:
+    """Listen to some channels and no others; their tasks look at what was said until then."""
+    await connection.execute("unlisten *")
+    for channel in channels:
+        await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+    for wakes in channels.values():
+        _wake(wakes)
 
 
 def _wake(wakes: Iterable[Wake]) -> None:

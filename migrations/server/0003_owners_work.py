@@ -87,6 +87,8 @@ returns table (tenant text, index_state text, settled boolean, due text[])
 language plpgsql stable {_FIXED} as $$
 declare
     of_tenant text;
+    sealing text;
+    ready boolean;
 begin
     for of_tenant in select t.name from fhir_server.tenant t where t.state = 'ready' loop
         begin
@@ -101,6 +103,16 @@ begin
                 'and (state = ''queued'' or claimed_until < $1)) j',
                 'tenant_' || of_tenant
             ) into index_state, settled, due using at;
+            if to_regclass(format('%I.seal_state', 'tenant_' || of_tenant)) is not null then
+                execute format(
+                    'select concat_ws(''/'', s.xmin, k.last, k.many), s.state = ''ready'' '
+                    'from %1$I.seal_state s, (select max(xmin::text::bigint) as last, '
+                    'count(*) as many from %1$I.data_key) k',
+                    'tenant_' || of_tenant
+                ) into sealing, ready;
+                index_state := index_state || '/' || sealing;
+                settled := settled and ready;
+            end if;
             tenant := of_tenant;
             return next;
         exception when undefined_table or invalid_schema_name then

@@ -31,7 +31,8 @@ async def store(database: str) -> AsyncIterator[PooledStore]:
 async def worker(database: str, store: PooledStore, **kinds: Kind) -> AsyncIterator[None]:
     """A worker that takes jobs of some kinds inside the block."""
     listener = Listener(database)
-    found = Runner(store, listener, ("default",), kinds)
+    found = Runner(store, listener, kinds)
+    listener.follow(["default"])
     async with running(listener.run, found.run):
         yield
 
