@@ -13,6 +13,7 @@ from fhir_server.conformance import command as test_command
 from fhir_server.demo import command as demo_command
 from fhir_server.dicom_command import command as dicom_command
 from fhir_server.hl7_command import command as hl7_command
+from fhir_server.identity_command import command as identity_command
 from fhir_server.load import command as load_command
 from fhir_server.package_command import command as package_command
 from fhir_server.secret_settings import is_secret, reveals
@@ -43,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
     validate_command.add_arguments(validate)
     hl7 = commands.add_parser("hl7", help="HL7 v2 messages: convert them, see what rules read")
     hl7_command.add_arguments(hl7)
+    user = commands.add_parser("user", help="who may log in")
+    client = commands.add_parser("client", help="which programs get tokens")
+    for action in (
+        *identity_command.add_user_arguments(user),
+        *identity_command.add_client_arguments(client),
+    ):
+        _add_settings(action, {"data_dir", "database_url", "base_url", "port"})
     test = commands.add_parser("test", help="carry out TestScripts against a server")
     test_command.add_arguments(test)
     health = commands.add_parser("health", help="ask a running server whether it is ready")
@@ -121,6 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
             return validate_command.run(parsed)
         case "hl7":
             return hl7_command.run(parsed)
+        case "user" | "client":
+            return identity_command.run(parsed, settings_of(parsed))
         case "health":
             from fhir_server.serve import health
 
