@@ -143,7 +143,7 @@ class RunningServer:
         """The FHIR base URL."""
         return f"{self.root}/fhir"
 
-    def wait_until_ready(self, within: float = 60.0) -> None:
+    def wait_until_ready(self, within: float = 120.0) -> None:
         """Return once requests are answered."""
         end = time.monotonic() + within
         # One client: a new one for each look would take a third of a core from those that start.
