@@ -14,7 +14,7 @@ _OF_ALL_TEXT = frozenset({"_content", "_text"})
 
 def concealing(index: SearchIndex, access: Access) -> SearchIndex:
     """The index with the parameters that the access may search by."""
-    return _concealing(index, access) if access.hides else index
+    return _concealing(index, access) if access.hiding else index
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ def without_hidden(access: Access, body: bytes) -> bytes:
 
     access: of whom it is for.
     """
-    if not access.hides:
+    if not any(b'"%s"' % type_.encode() in body for type_ in access.hiding):
         return body
     content = decode(body)
     return encode(content) if _veil(access, content) else body

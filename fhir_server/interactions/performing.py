@@ -13,6 +13,8 @@ from fhir_server.outcome import Issue, Refusal
 from fhir_server.security.access import READ, SEARCH, UPDATE, Access
 from fhir_server.storage import resources
 
+FORBIDDEN = 403
+
 
 async def perform(
     engine: Engine, ctx: Context, definition: InteractionDefinition, request: Request
@@ -96,4 +98,4 @@ def _check_operation(access: Access, definition: InteractionDefinition, request:
 
 def denied(text: str) -> Refusal:
     """The refusal for what is not granted."""
-    return Refusal(Issue("forbidden", text), status=403)
+    return Refusal(Issue("forbidden", text), status=FORBIDDEN)

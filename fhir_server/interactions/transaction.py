@@ -17,7 +17,7 @@ from fhir_server.interactions.conforming import Conforming
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import answer, fill, read_entry
 from fhir_server.interactions.patch import current_to_patch, no_match, patched
-from fhir_server.interactions.performing import check_granted, perform
+from fhir_server.interactions.performing import FORBIDDEN, check_granted, perform
 from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.transaction_steps import TURN, Current, Step, placed
@@ -78,6 +78,8 @@ async def _read_steps(
         except Unavailable:
             raise
         except Refusal as refusal:
+            if refusal.status == FORBIDDEN:
+                raise Refusal(placed(refusal, index), status=FORBIDDEN) from None
             issues.extend(placed(refusal, index))
             status = max(status, refusal.status) if len(raw_entries) == 1 else 400
     urls = Counter(step.entry.full_url for step in steps if step.entry.full_url)

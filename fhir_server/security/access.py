@@ -91,9 +91,9 @@ class Access:
         return self.wholly(ANY, READ) and self.wholly(ANY, SEARCH)
 
     @property
-    def hides(self) -> bool:
-        """Whether some elements of some type are hidden."""
-        return _hides(self.layers)
+    def hiding(self) -> tuple[str, ...]:
+        """The types of which some elements are hidden."""
+        return _hiding(self.layers)
 
     def hidden(self, type_: str) -> frozenset[str]:
         """The elements of a type that are hidden, by name."""
@@ -109,8 +109,10 @@ def _granting(
 
 
 @lru_cache(maxsize=1024)
-def _hides(layers: tuple[tuple[Grant, ...], ...]) -> bool:
-    return any(grant.hidden for layer in layers for grant in layer)
+def _hiding(layers: tuple[tuple[Grant, ...], ...]) -> tuple[str, ...]:
+    paths = {path for layer in layers for grant in layer for path in grant.hidden}
+    types = {path.partition(".")[0] for path in paths}
+    return tuple(sorted(type_ for type_ in types if _hidden(layers, type_)))
 
 
 @lru_cache(maxsize=4096)
