@@ -36,15 +36,18 @@ class Doorway:
     path: str
 
     def root(self, request: Request) -> str:
-        """The URL of the server without a path, as the client sees it."""
+        """The URL above the FHIR base URL, as the client sees it: of the server or a territory."""
+        prefix: str = request.scope.get("root_path", "")
         if self.base_url is not None:
-            return self.base_url.removesuffix(self.path)
-        return f"{request.url.scheme}://{request.url.netloc}"
+            return self.base_url.removesuffix(self.path) + prefix
+        return f"{request.url.scheme}://{request.url.netloc}{prefix}"
 
     async def context(self, request: Request) -> Context:
         """Who asks. Raises `Unauthorized` and a 403 `Refusal`."""
         address = request.client.host if request.client else ""
-        admitted = await self.gate.admit(Asked(request.headers, address))
+        admitted = await self.gate.admit(
+            Asked(request.headers, address, request.scope.get("tenant"))
+        )
         return admitted.into(
             Context(
                 door=self.name,

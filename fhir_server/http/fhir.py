@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
+from fhir_server.http import territory
 from fhir_server.http.answer import answer_refusal, answer_result
 from fhir_server.http.body import ClientGone, Receive, Scope, Send, read_body
 from fhir_server.http.metrics import observe
@@ -186,7 +187,8 @@ class _Exchange:
         # The raw path, because an encoded slash belongs to a segment and does not separate two.
         raw = self._scope.get("raw_path") or self._scope["path"].encode()
         path = raw.decode("latin-1").partition("?")[0]
-        path = path[len(self._settings.path) :].strip("/")
+        start = len(self._scope.get("root_path", "")) + len(self._settings.path)
+        path = path[start:].strip("/")
         return [unquote(part) for part in path.split("/")] if path else []
 
     async def _context(self, definition: InteractionDefinition) -> Context:
@@ -194,6 +196,8 @@ class _Exchange:
         if base_url is None:
             host = self._headers.get("host", "localhost")
             base_url = f"{self._scope.get('scheme', 'http')}://{host}{self._settings.path}"
+        if root_path := self._scope.get("root_path"):
+            base_url = territory.base_url(base_url, self._settings.path, root_path)
         test_run = HEADER in self._headers
         address = (self._scope.get("client") or ("",))[0]
         ctx = Context(
@@ -202,7 +206,8 @@ class _Exchange:
         )  # fmt: skip
         if definition.name in _FOR_EVERYBODY:
             return ctx
-        return (await self._settings.gate.admit(Asked(self._headers, address))).into(ctx)
+        asked = Asked(self._headers, address, self._scope.get("tenant"))
+        return (await self._settings.gate.admit(asked)).into(ctx)
 
     def _read_headers(self, request: Request) -> None:
         headers = self._headers

@@ -19,6 +19,7 @@ from fhir_server.http.metrics import exposition
 from fhir_server.http.negotiation import CONTENT_TYPE
 from fhir_server.http.openapi import description
 from fhir_server.http.protection import protected, protection
+from fhir_server.http.territory import entered
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Issue, Refusal, operation_outcome
 from fhir_server.storage import resources
@@ -68,7 +69,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or the start and end of the process."""
         if scope["type"] == "http":
-            path = scope["path"]
+            scope = entered(scope)
+            path = scope["path"][len(scope.get("root_path", "")) :]
             below = path.startswith(self._below) or path == self._path
             if below and path not in self._no_fhir:
                 await self._fhir(scope, receive, send)

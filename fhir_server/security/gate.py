@@ -90,7 +90,11 @@ def chosen(asked: Asked, allowed: Collection[str] | None, territories: Collectio
     allowed: those of the principal; None for every one. Raises a 403 `Refusal`, the same for a
     territory that is not theirs and for one that does not exist.
     """
-    wanted = asked.tenant or asked.headers.get("x-tenant")
+    header = asked.headers.get("x-tenant")
+    if asked.tenant and header not in (None, asked.tenant):
+        text = f"The path is of the territory {asked.tenant!r}, the header X-Tenant says {header!r}"
+        raise Refusal(Issue("invalid", text, details=_MISMATCH), status=403)
+    wanted = asked.tenant or header
     if wanted is None:
         wanted = next(iter(allowed), "") if allowed is not None else DEFAULT_TENANT
     if wanted not in territories or (allowed is not None and wanted not in allowed):

@@ -91,7 +91,7 @@ def migrate_all(
         migrating = _Migrating(database_url, connection, server_url)
         done = {SERVER_SCHEMA: migrating.server()}
         rows = connection.execute(
-            f"select name from {SERVER_SCHEMA}.tenant where state = 'ready'"
+            f"select name from {SERVER_SCHEMA}.tenant where state <> 'leaving'"
         ).fetchall()
         for tenant in sorted({DEFAULT_TENANT} | {name for (name,) in rows}):
             done[schema_name(tenant)] = migrating.tenant(tenant, HEAD)
@@ -137,6 +137,8 @@ class _Migrating:
                 for tenant in wanting:
                     roles.grant_tenant(connection, tenant, schema_name(tenant), login)
             found = roles.standings(connection, login)
+        if connection.execute(_SERVE).rowcount:
+            connection.execute("select pg_notify('fhir_server_tenant', '')")
         return roles.weaknesses(login, found)
 
     def _bring(self, schema: str, line: _Line, to: str) -> Revisions:
@@ -162,9 +164,11 @@ class _Migrating:
 
 
 _REGISTER = (
-    f"insert into {SERVER_SCHEMA}.tenant (name, created, state) values (%s, %s, 'ready') "
+    f"insert into {SERVER_SCHEMA}.tenant (name, created, state) values (%s, %s, 'coming') "
     "on conflict (name) do nothing"
 )
+# Nobody serves a tenant before the server may do with it what it has to.
+_SERVE = f"update {SERVER_SCHEMA}.tenant set state = 'ready' where state = 'coming'"
 
 
 def _revision(connection: "psycopg.Connection[Any]", schema: str) -> str | None:

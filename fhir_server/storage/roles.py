@@ -68,7 +68,7 @@ def standings(connection: Connection, login: Login) -> list[Standing]:
     rows = connection.execute(
         "select t.name, r.rolname, coalesce(pg_has_role(%s, r.oid, 'member'), false) "
         "from fhir_server.tenant t left join pg_roles r on r.rolname = t.role "
-        "where t.state = 'ready' order by t.name",
+        "where t.state <> 'leaving' order by t.name",
         (login.name,),
     )
     return [Standing(*row) for row in rows.fetchall()]

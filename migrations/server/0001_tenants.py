@@ -15,7 +15,7 @@ create table tenant (
     constraint tenant_pkey primary key (name)
 )""",
     "comment on table tenant is 'The territories of this server, each with a schema of its own.'",
-    "comment on column tenant.state is 'ready, or leaving while it is dropped'",
+    "comment on column tenant.state is 'coming, ready or leaving'",
     """
 comment on column tenant.role is
     'the PostgreSQL role that has this tenant''s rights; none if none could be made'

@@ -1,5 +1,7 @@
 """Choosing a territory by path or header."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -99,7 +101,7 @@ async def test_another_territory_is_one_and_the_same_refusal(
 @pytest.mark.parametrize(
     "path",
     ["/t/north", "/t/north/", "/t/NORTH/fhir/Patient", "/t/north/metrics", "/t//fhir/Patient",
-     "/t/../fhir", "/%74/north/fhir/Patient", "/t/north/fhirx", "/t/n%6Frth/fhir/Patient/1"],
+     "/%74/north/fhir/Patient", "/t/north/fhirx", "/t/n%6Frth/fhir/Patient/1"],
 )  # fmt: skip
 async def test_what_is_no_territory_has_nothing(tenants: httpx.AsyncClient, path: str) -> None:
     answer = await tenants.get(path)
@@ -112,7 +114,6 @@ async def test_a_tenant_that_leaves_is_not_served_any_more(
 ) -> None:
     migrate(database, "leaving")
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("select pg_notify('fhir_server_tenant', '')")
         await _until(tenants, 200)
         connection.execute("update fhir_server.tenant set state = 'leaving' where name = 'leaving'")
         connection.execute("select pg_notify('fhir_server_tenant', '')")
@@ -120,8 +121,10 @@ async def test_a_tenant_that_leaves_is_not_served_any_more(
 
 
 async def _until(client: httpx.AsyncClient, status: int) -> None:
-    for _ in range(200):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
         answer = await client.get("/t/leaving/fhir/Patient?_summary=count")
         if answer.status_code == status:
             return
+        await asyncio.sleep(0.02)
     raise AssertionError(answer.text)

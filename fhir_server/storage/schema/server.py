@@ -12,7 +12,7 @@ tenant = Table(
     server_metadata,
     Column("name", BYTEWISE, nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
-    Column("state", BYTEWISE, nullable=False, comment="ready, or leaving while it is dropped"),
+    Column("state", BYTEWISE, nullable=False, comment="coming, ready or leaving"),
     Column(
         "role",
         BYTEWISE,
