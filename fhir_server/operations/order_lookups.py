@@ -12,6 +12,7 @@ from fhir_server.outcome import Invalid, Issue
 from fhir_server.search.keys import hash64_uncached
 from fhir_server.search.lookups import START, Row, Wanted, find
 from fhir_server.search.values import Instants
+from fhir_server.security.principal import ADMINISTRATOR, SYSTEM, Principal
 from fhir_server.spec import Definitions
 from fhir_server.spec.operations import OWN_BASE
 from fhir_server.storage.store import Connection
@@ -124,16 +125,37 @@ async def actor_of(
     a 403 `Refusal` for somebody who is not active.
     """
     if reference is None:
-        return unnamed(ctx.principal.name, ctx.principal.roles)
+        return _logged_in(ctx.principal)
     text = reference.get("reference", "")
     identity = own(engine, ctx, text)
     resource = found.get(identity) if identity else None
     if identity is None or resource is None or identity[0] not in _ACTORS:
         expected = " or ".join(_ACTORS)
         raise invalid(f"actor: expected a reference to a {expected} here, found {text!r}")
+    _check_self(engine, ctx, resource, text)
     await _check_active(engine, ctx, connection, resource, text)
     roles = await _roles(engine, ctx, connection, resource)
     return Actor(dict(reference), roles, ctx.principal.name, ctx.principal.roles)
+
+
+def _logged_in(principal: Principal) -> Actor:
+    if not principal.fhir_user:
+        return unnamed(principal.name, principal.roles)
+    who = {"reference": principal.fhir_user}
+    return Actor(who, principal.roles, principal.name, principal.roles)
+
+
+def _check_self(engine: Engine, ctx: Context, actor: Resource, text: str) -> None:
+    """Raises a 403 `Refusal` when somebody names another person for what they do themselves."""
+    principal = ctx.principal
+    if not principal.fhir_user or principal.roles & {ADMINISTRATOR, SYSTEM}:
+        return
+    names = {f"{actor['resourceType']}/{actor['id']}"}
+    if holder := own(engine, ctx, actor.get("practitioner", {}).get("reference", "")):
+        names.add("/".join(holder))
+    if principal.fhir_user not in names:
+        text = f"The actor {text} is not {principal.fhir_user}, who is logged in"
+        raise not_permitted(text)
 
 
 async def _check_active(
