@@ -20,6 +20,7 @@ from fhir_server.conformance.in_process import InProcess
 from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
 from fhir_server.http.cors import crossing
 from fhir_server.http.fhir import FhirApplication, HttpSettings
+from fhir_server.http.naming import named, names_of
 from fhir_server.http.pages import Application, Beside, Life
 from fhir_server.http.proxies import behind, read_networks
 from fhir_server.indexing.changes import REINDEX
@@ -47,6 +48,7 @@ from fhir_server.search.canonicals import StoredAndShipped
 from fhir_server.search.conditions import Circumstances
 from fhir_server.search.extract import Extractor
 from fhir_server.security.gate import Gate, OpenGate, TokenGate
+from fhir_server.security.limiting import Buckets, LimitingGate
 from fhir_server.security.policy import Policy
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
@@ -55,6 +57,7 @@ from fhir_server.storage.migrate import DEFAULT_TENANT
 from fhir_server.storage.store import PooledStore
 from fhir_server.tenant_settings import TenantSettings
 from fhir_server.terminology import Terminology
+from fhir_server.transport import is_loopback
 from fhir_server.uploads.settings import UploadSettings
 from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.validator import Invariants
@@ -75,6 +78,9 @@ if TYPE_CHECKING:
     from fhir_server.identity.service import Identities
 
 FHIR_PATH = "/fhir"
+# Where other machines reach the server, and nothing else is set.
+_REQUESTS_PER_SECOND = 200.0
+_SECONDS_AT_ONCE = 10
 DICOMWEB_PATH = "/dicom-web"
 SMART_CONFIGURATION = "/.well-known/smart-configuration"
 
@@ -159,7 +165,8 @@ def build(
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.request_timeout,
         access_log=settings.access_log,
-        gate=gate or OpenGate(territories),
+        gate=_limited(gate or OpenGate(territories), settings),
+        everybody=gate is None and settings.authentication == "off",
     )
     provisioning = Provisioning(engine, territories, provided, base_url)
     images = _images(settings, engine, listener)
@@ -228,6 +235,18 @@ def _trail(settings: Settings, store: PooledStore, tenants: Tenants) -> Trail | 
     if not settings.audited:
         return None
     return Trail(store, settings.audit_folder, tenants, strict=settings.audit_strict)
+
+
+def _limited(gate: Gate, settings: Settings) -> Gate:
+    """The gate, where those who ask or fail too often have to wait."""
+    rate = settings.requests_per_second
+    if rate is None:
+        rate = 0.0 if is_loopback(settings.host) else _REQUESTS_PER_SECOND
+    if not rate and isinstance(gate, OpenGate):
+        return gate
+    failures = settings.failures_per_minute
+    requests = Buckets(rate, rate * _SECONDS_AT_ONCE) if rate else None
+    return LimitingGate(gate, requests, Buckets(failures / 60, failures))
 
 
 def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":
@@ -408,7 +427,15 @@ def create() -> "ASGIApp":
     assert settings.database_url is not None
     app = build(settings, settings.database_url.get_secret_value())
     _calm_garbage_collector()
-    return behind(crossing(app, settings.origins), read_networks(settings.trusted_proxies or ""))
+    return protected_application(app, settings)
+
+
+def protected_application(app: "ASGIApp", settings: Settings) -> "ASGIApp":
+    """The application as others than its own processes meet it."""
+    app = crossing(app, settings.origins)
+    if settings.authentication == "off":
+        app = named(app, names_of(settings.base_url))
+    return behind(app, read_networks(settings.trusted_proxies or ""))
 
 
 def _calm_garbage_collector() -> None:

@@ -25,13 +25,17 @@ from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate_all
 from fhir_server.storage.roles import own_login
-from fhir_server.transport import connection_options, tls_problem
+from fhir_server.transport import connection_options, exposure, tls_problem
 
 log = logging.getLogger(__name__)
 
 FHIR_PATH = "/fhir"
 _READY_WITHIN_SECONDS = 60.0
 _STOP_WITHIN_SECONDS = 20
+_EVERYBODY = (
+    "AUTHENTICATION IS OFF: everybody on this machine is the local administrator and may see and "
+    "change everything; set --authentication before there are real patients"
+)
 
 
 def serve(settings: Settings) -> int:
@@ -39,8 +43,10 @@ def serve(settings: Settings) -> int:
     configure_logs(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    if problem := tls_problem(settings) or _unsealable(settings) or _taken(settings):
+    if problem := _impossible(settings):
         return _refuse(problem)
+    if settings.authentication == "off":
+        log.warning("%s", _EVERYBODY)
     try:
         with (
             _measured(),
@@ -57,6 +63,16 @@ def serve(settings: Settings) -> int:
     except (DirectoryInUse, NotInstalled, DoesNotRun) as error:
         return _refuse(str(error))
     return 0
+
+
+def _impossible(settings: Settings) -> str:
+    """Why the server cannot or must not start; empty if it may."""
+    return (
+        exposure(settings.host, settings.authentication)
+        or tls_problem(settings)
+        or _unsealable(settings)
+        or _taken(settings)
+    )
 
 
 @contextmanager

@@ -98,11 +98,12 @@ class Settings(BaseSettings):
         "`10.0.0.5 172.16.0.0/12`, whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host "
         "are believed. Unset, nobody's are.",
     )
-    requests_per_second: float = Field(
-        0.0,
+    requests_per_second: float | None = Field(
+        None,
         ge=0,
         description="Requests a second that one user, program or, without authentication, address "
-        "may make, in each process, ten times as many at once; more get 429. 0, any.",
+        "may make, in each process, ten times as many at once; more get 429. 0, any. Unset, 200 "
+        "where other machines reach the server, else any.",
     )
     failures_per_minute: float = Field(
         30.0,
@@ -142,8 +143,7 @@ class Settings(BaseSettings):
         10,
         ge=1,
         le=60,
-        description="Minutes that access tokens of the embedded authorization server are good "
-        "for.",
+        description="Minutes that access tokens of the embedded authorization server are good for.",
     )
     time_zone: str = Field(
         "UTC", description="Zone of dates and times that name none, such as Europe/Berlin."

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,13 @@ def test_health_of_a_server_that_is_not_there() -> None:
     found = run("health", "--base-url", f"http://127.0.0.1:{free_port()}/fhir")
     assert found.returncode == 1
     assert "does not answer" in found.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.255.255.1"])
+def test_other_machines_are_not_served_while_nobody_says_who_they_are(
+    host: str, tmp_path: Path
+) -> None:
+    found = run("serve", "--host", host, "--data-dir", str(tmp_path / "data"))
+    assert found.returncode == 1
+    assert f"fhir-server: {host} is reached by other machines" in found.stderr
+    assert not (tmp_path / "data").exists()

@@ -57,7 +57,7 @@ class HttpSettings:
 
     path: of the FHIR base URL. base_url: as configured; None follows the Host header.
     timeout: seconds a request may take.
-    gate: decides who comes in.
+    gate: decides who comes in. everybody: whether it lets everybody do everything.
     """
 
     path: str = "/fhir"
@@ -66,6 +66,7 @@ class HttpSettings:
     timeout: float = 120.0
     access_log: bool = False
     gate: Gate = field(default_factory=OpenGate)
+    everybody: bool = False
 
 
 class FhirApplication:

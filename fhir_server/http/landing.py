@@ -14,6 +14,7 @@ td, th { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #dde3
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 pre { background: #f2f5f8; padding: .75rem; overflow-x: auto; border-radius: 4px }
 a { color: #0b5cad }
+p.warning { background: #fff3cd; border: 1px solid #d9a400; padding: .75rem; border-radius: 4px }
 """
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -27,7 +28,7 @@ _PAGE = """<!doctype html>
 <h1>FHIR server</h1>
 <p>HL7 FHIR R4 (4.0.1) on PostgreSQL, version {version}. The base URL is
 <a href="{base}/metadata"><code>{base}</code></a>.</p>
-<h2>Where to go</h2>
+{warning}<h2>Where to go</h2>
 <ul>
 <li><a href="{base}/metadata?_pretty=true">CapabilityStatement</a>: what the server can do</li>
 <li><a href="/openapi.json">OpenAPI</a></li>
@@ -49,20 +50,26 @@ curl '{base}/Patient?name=chal'</pre>
 # Nothing is loaded and no script is run.
 PAGE_HEADERS = {"Content-Security-Policy": page_policy(_STYLE)}
 
+_EVERYBODY = """<p class="warning"><strong>Nobody has to say who they are:</strong> everybody who
+reaches this server from this machine is its administrator. Before real patients come in, switch
+<code>--authentication</code> on.</p>
+"""
 _NO_PATIENTS = """<p>No patients yet. <code>fhir-server load FILE</code> puts some in,
 <code>fhir-server demo</code> a small hospital.</p>
 """
 
 
-def page(base_url: str, counts: dict[str, int] | None) -> str:
+def page(base_url: str, counts: dict[str, int] | None, *, everybody: bool = False) -> str:
     """The page as HTML.
 
     counts: resources by type; None when the database does not answer.
+    everybody: whether nobody has to say who they are.
     """
     return _PAGE.format(
         style=_STYLE,
         version=escape(__version__),
         base=escape(base_url),
+        warning=_EVERYBODY if everybody else "",
         contents=_contents(base_url, counts),
     )
 

@@ -118,7 +118,9 @@ def _add_pages(
         base_url = (
             settings.base_url or f"{request.url.scheme}://{request.url.netloc}{settings.path}"
         )
-        return HTMLResponse(page(base_url, await counts.get()), headers=PAGE_HEADERS)
+        return HTMLResponse(
+            page(base_url, await counts.get(), everybody=settings.everybody), headers=PAGE_HEADERS
+        )
 
     @app.api_route("/health/live", methods=_READING, include_in_schema=False)
     async def live() -> JSONResponse:

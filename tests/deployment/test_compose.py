@@ -10,6 +10,7 @@ import yaml
 
 from fhir_server import cli
 from fhir_server.settings import Settings
+from fhir_server.transport import exposure
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -118,3 +119,14 @@ def test_commands_are_known_to_the_cli(command: list[str]) -> None:
     program, *arguments = command
     assert program == "fhir-server"
     cli.parser().parse_args(arguments)
+
+
+def test_the_server_in_a_container_may_start() -> None:
+    """It listens for other machines, which it refuses to without authentication."""
+    text = (ROOT / "Dockerfile").read_text()
+    host = re.search(r"FHIR_SERVER_HOST=(\S+)", text)
+    way = services()["server"]["environment"]["FHIR_SERVER_AUTHENTICATION"]
+    default = re.fullmatch(r"\$\{FHIR_AUTHENTICATION:-(\w+)\}", way)
+    assert host is not None
+    assert default is not None
+    assert exposure(host[1], default[1]) == ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from fhir_server.app import build
+from fhir_server.security.gate import Gate
 from fhir_server.settings import Settings
 from tests.conftest import FHIR_JSON
 
@@ -17,9 +18,10 @@ async def serving(
     database_url: str,
     base_url: str = "http://test/fhir/",
     definition_folders: Sequence[Path] | None = None,
+    gate: Gate | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a whole application in this process."""
-    app = build(settings, database_url, definition_folders)
+    app = build(settings, database_url, definition_folders, gate)
     async with (
         app.pages.router.lifespan_context(app.pages),
         httpx.AsyncClient(

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fhir_server.http import pages
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.operations.registry import operation_routes
+from fhir_server.security.gate import OpenGate
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from tests.answers import refusal_of
@@ -136,3 +137,10 @@ async def test_a_page_that_is_only_read_says_so(client: httpx.AsyncClient) -> No
     answer = await client.post(f"{ROOT}/health/live")
     refusal_of(answer, 405, "not-supported")
     assert "GET" in answer.headers["allow"]
+
+
+async def test_the_landing_page_says_that_nobody_has_to_say_who_they_are(database: str) -> None:
+    for gate, told in ((None, True), (OpenGate(), False)):
+        async with serving(Settings(database_pool=2), database, gate=gate) as client:
+            page = await client.get(ROOT)
+        assert ("Nobody has to say who they are" in page.text) is told
