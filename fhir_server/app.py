@@ -155,7 +155,7 @@ def build(
         audit=trail or NO_AUDIT,
         oauth=_oauth(settings),
     )
-    policy = Policy.read(None, facts)
+    policy = Policy.read(settings.policy_file, facts)
     identities = _identities(settings, engine, policy, database_url, listener)
     if gate is None and identities is not None:
         gate = TokenGate(identities.authenticator, policy, territories)

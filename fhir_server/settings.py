@@ -17,6 +17,7 @@ from fhir_server.http.proxies import read_networks
 from fhir_server.identity.issuers import Issuer, read_issuers
 from fhir_server.messaging.settings import read_messaging
 from fhir_server.secret_settings import SecretFiles, SecretUrl, check_database
+from fhir_server.security.policy import Policy
 from fhir_server.spec import definitions
 from fhir_server.workflow.canonicals import ACCESSION_NUMBER, ORDER_NUMBER
 from fhir_server.worklist.settings import check_title, read_stations
@@ -116,6 +117,11 @@ class Settings(BaseSettings):
         description="Who says who asks: `off`, everybody is the local administrator, for this "
         "machine only; `embedded`, this server, which then gives tokens; `external`, "
         "OpenID providers.",
+    )
+    policy_file: Path | None = Field(
+        None,
+        description="JSON file with what each role may do, in place of the policy that comes with "
+        "the server.",
     )
     token_issuer: str | None = Field(
         None,
@@ -483,6 +489,13 @@ class Settings(BaseSettings):
     def issuers(self) -> tuple[Issuer, ...]:
         """The OpenID providers whose tokens are believed."""
         return read_issuers(self.issuers_config, self.token_issuer, self.token_audience)
+
+    @field_validator("policy_file")
+    @classmethod
+    def _sound_policy(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            Policy.read(path, definitions())
+        return path
 
     @field_validator("issuers_config")
     @classmethod
