@@ -73,6 +73,10 @@ async def read(client: Client) -> None:
     await client.send(200, "GET", f"/Patient/{client.random.choice(client.patients)}")
 
 
+async def page(client: Client) -> None:
+    await client.send(200, "GET", "/Patient?_count=20&_sort=-_lastUpdated")
+
+
 async def create(client: Client) -> None:
     subject = {"Patient": f"Patient/{client.random.choice(client.patients)}"}
     body = encode(observation(client.unique(), client.count, subject))
@@ -143,6 +147,7 @@ _DELETED = 204
 
 WORKLOADS: Mapping[str, Step] = {
     "read": read,
+    "page": page,
     "create": create,
     "update": update,
     "conditional-create": conditional_create,

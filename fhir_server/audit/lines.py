@@ -50,12 +50,12 @@ def line_of(ctx: Context, event: Event) -> str:
         about = (own, *about)
     keys = ",".join([str(hash64_uncached(name)) for name in about])
     recorded = (ctx.clock() - _EPOCH) // _MICROSECOND
-    what = (
+    line = (
         f"{recorded}\t{event.action}\t{event.interaction}\t{event.outcome}\t{_text(event.reason)}"
+        f"\t{_who(ctx.principal, ctx.address, ctx.door)}\t{_text(ctx.request_id)}\t{event.type}"
+        f"\t{_text(event.id)}\t{event.version}\t{event.old_version}\t{{{keys}}}"
+        f"\t{_text(event.query)}"
     )
-    who = _who(ctx.principal, ctx.address, ctx.door)
-    where = f"{_text(event.type)}\t{_text(event.id)}\t{event.version}\t{event.old_version}"
-    line = f"{what}\t{who}\t{_text(ctx.request_id)}\t{where}\t{{{keys}}}\t{_text(event.query)}"
     return line if line.isascii() else line.encode("utf-8", "replace").decode()
 
 

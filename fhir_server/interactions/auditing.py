@@ -32,12 +32,12 @@ _ACTIONS = {"POST": CREATE, "PUT": UPDATE, "PATCH": UPDATE, "DELETE": DELETE}
 _CHANGES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _PATIENT = "Patient"
 
-_ID = rb"[A-Za-z0-9\-.]{1,64}"
-# In JSON a quoted name before a colon is a name: quotes inside texts are escaped.
-_PATIENT_REFERENCES = re.compile(rb'"reference": ?"(?:[^"]*/)?(Patient/' + _ID + rb')[/"]')
-# Only entries of the Bundles that this server makes are written without a space.
-_ENTRIES = re.compile(rb'"fullUrl":"[^"]*?([A-Z][A-Za-z]+/' + _ID + rb')"')
-_NAMED_PATIENT = re.compile(rf"(?:^|/)(Patient/{_ID.decode()})(?:$|[/,|])")
+_ID = r"[A-Za-z0-9\-.]{1,64}"
+# Where a reference to a patient may be, and what comes before one that is.
+_MENTION = b"Patient/"
+_BEFORE = b'"/'
+_ENTRY = '"fullUrl":"%s/'
+_NAMED_PATIENT = re.compile(rf"(?:^|/)(Patient/{_ID})(?:$|[/,|])")
 
 
 async def noted(
@@ -49,7 +49,7 @@ async def noted(
 ) -> None:
     """Note what was carried out; a version that was stored has been noted with it."""
     if engine.audit.on and definition.name not in _PUBLIC and not result.written:
-        await engine.audit.note(ctx, _event(definition, request, result))
+        await engine.audit.note(ctx, _event(definition, request, result, ctx.base_url))
 
 
 async def noted_refusal(
@@ -99,14 +99,16 @@ def change_line(
         return None
     type_, id_ = identity
     action = CREATE if version == 1 else _ACTIONS.get(method, UPDATE)
-    shown = [each.decode() for each in dict.fromkeys(_PATIENT_REFERENCES.findall(json))]
+    shown = list(dict.fromkeys(_patients(json)))
     name = _CHANGES.get(method, method)
     return audit.line(ctx, Event(action, name, type_, id_, version, version - 1, shown))
 
 
-def _event(definition: InteractionDefinition, request: Request, result: Result) -> Event:
+def _event(
+    definition: InteractionDefinition, request: Request, result: Result, base_url: str
+) -> Event:
     # The entries of a batch have been noted themselves.
-    shown = [] if definition.name == "batch" else _shown(result)
+    shown = [] if definition.name == "batch" else _shown(result, base_url)
     if request.query or request.compartment:
         shown = list(dict.fromkeys([*_named(request), *shown]))
     return Event(
@@ -134,7 +136,7 @@ def _failure(status: int) -> str:
     return MAJOR_FAILURE if status == 500 else SERIOUS_FAILURE
 
 
-def _shown(result: Result) -> list[str]:
+def _shown(result: Result, base_url: str) -> list[str]:
     """What an answer shows, and the patients that this refers to.
 
     Read from the answer itself, so that whatever leaves by whatever operation is told.
@@ -142,10 +144,31 @@ def _shown(result: Result) -> list[str]:
     body = result.body
     if body is None:
         return []
-    found = _PATIENT_REFERENCES.findall(body)
+    found = _patients(body)
     if not result.id:
-        found += _ENTRIES.findall(body)
-    return [each.decode() for each in dict.fromkeys(found)]
+        found += _entries(body, base_url)
+    return list(dict.fromkeys(found))
+
+
+def _patients(json: bytes) -> list[str]:
+    """`Patient/id` of each patient that is named as a whole by some value or at the end of one."""
+    found = []
+    before, *parts = json.split(_MENTION)
+    for part in parts:
+        end = part.find(b'"', 0, 80)
+        if end > 0 and before[-1:] in _BEFORE:
+            found.append(f"Patient/{part[:end].partition(b'/')[0].decode()}")
+        before = part
+    return found
+
+
+def _entries(bundle: bytes, base_url: str) -> list[str]:
+    """`Type/id` of each entry of a Bundle that this server has made.
+
+    Only such entries are written without a space after the name.
+    """
+    parts = bundle.split((_ENTRY % base_url).encode())
+    return [part[: part.find(b'"')].decode() for part in parts[1:]]
 
 
 def _named(request: Request) -> list[str]:
