@@ -1,6 +1,9 @@
 """Files of an upload on disk: nothing of them stays in memory, and none is larger than allowed."""
 
+import contextlib
+import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -11,6 +14,7 @@ from fhir_server.outcome import Issue, Refusal
 from fhir_server.uploads.settings import UploadSettings
 
 _LONGEST_NAME = 200
+_PREFIX = "fhir-upload-"
 
 
 def too_large(text: str) -> Refusal:
@@ -44,25 +48,34 @@ class SpooledFile:
 
 @dataclass(slots=True)
 class Spool:
-    """The files of one upload, in a folder that goes with it."""
+    """The files of one upload, in a folder that goes with it.
+
+    The folder is locked for as long as its process lives, which is how others know it is needed.
+    """
 
     settings: UploadSettings
     folder: Path = field(init=False)
     files: list[SpooledFile] = field(default_factory=list)
     total: int = 0
     _made: int = 0
+    _lock: int = field(init=False)
     _writing: "list[Writing]" = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.settings.folder is not None:
             self.settings.folder.mkdir(parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix="fhir-upload-", dir=self.settings.folder))
+        made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=self.settings.folder))
+        self._lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        # Seen by `remove_abandoned` from now on, when it is locked.
+        self.folder = made.rename(made.with_name(made.name[1:]))
 
     def remove(self) -> None:
         """Delete everything."""
         for each in self._writing:
             each.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
 
     def new_path(self) -> Path:
         """Where another file may be written."""
@@ -88,6 +101,22 @@ class Spool:
         self.files.remove(file)
         self.total -= file.size
         file.path.unlink()
+
+
+def remove_abandoned(parent: Path | None) -> None:
+    """Delete the images that processes left which were killed during an upload.
+
+    parent: where uploads lie; None for where the system keeps what is temporary.
+    """
+    for folder in (parent or Path(tempfile.gettempdir())).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(lock).st_uid == os.geteuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+            finally:
+                os.close(lock)
 
 
 def shown_name(name: str) -> str:

@@ -23,7 +23,7 @@ from fhir_server.uploads.correcting import Corrected, Correction, correct, to_or
 from fhir_server.uploads.records import upload_record
 from fhir_server.uploads.report import ALREADY, SOURCES, STORED, FileReport, UploadReport
 from fhir_server.uploads.settings import UploadSettings
-from fhir_server.uploads.spool import Spool, SpooledFile, Unusable
+from fhir_server.uploads.spool import Spool, SpooledFile, Unusable, remove_abandoned
 from fhir_server.workflow.canonicals import ACCESSION_NUMBER
 from fhir_server.workflow.orders import order_type, own
 
@@ -71,6 +71,7 @@ class Uploads:
         self._archive = archive
         self._accession_system = accession_system
         self._large = asyncio.Semaphore(1)
+        remove_abandoned(settings.folder)
 
     @staticmethod
     def check_granted(ctx: Context) -> None:
