@@ -14,10 +14,12 @@ from fhir_server.demo import command as demo_command
 from fhir_server.dicom_command import command as dicom_command
 from fhir_server.hl7_command import command as hl7_command
 from fhir_server.identity_command import command as identity_command
+from fhir_server.keys_command import command as keys_command
 from fhir_server.load import command as load_command
 from fhir_server.package_command import command as package_command
 from fhir_server.secret_settings import is_secret, reveals
 from fhir_server.settings import Settings
+from fhir_server.tenant_command import command as tenant_command
 from fhir_server.validation_command import command as validate_command
 
 
@@ -51,6 +53,12 @@ def parser() -> argparse.ArgumentParser:
         *identity_command.add_client_arguments(client),
     ):
         _add_settings(action, {"data_dir", "database_url", "base_url", "port"})
+    keys = commands.add_parser("keys", help="keys of what is encrypted at rest")
+    for action in keys_command.add_arguments(keys):
+        _add_settings(action, {"data_dir", "database_url", "seal_elements", "seal_keys"})
+    tenant = commands.add_parser("tenant", help="territories: add, list, export, drop them")
+    for action, names in tenant_command.add_arguments(tenant):
+        _add_settings(action, set(names))
     test = commands.add_parser("test", help="carry out TestScripts against a server")
     test_command.add_arguments(test)
     health = commands.add_parser("health", help="ask a running server whether it is ready")
@@ -111,6 +119,14 @@ def _elsewhere(name: str) -> str:
     return f"{variable} or by a file that {variable}_FILE names"
 
 
+_ON_THE_DATABASE = {
+    "user": identity_command.run,
+    "client": identity_command.run,
+    "keys": keys_command.run,
+    "tenant": tenant_command.run,
+}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
     parsed = parser().parse_args(arguments)
@@ -129,8 +145,8 @@ def main(arguments: list[str] | None = None) -> int:
             return validate_command.run(parsed)
         case "hl7":
             return hl7_command.run(parsed)
-        case "user" | "client":
-            return identity_command.run(parsed, settings_of(parsed))
+        case "user" | "client" | "keys" | "tenant":
+            return _ON_THE_DATABASE[parsed.command](parsed, settings_of(parsed))
         case "health":
             from fhir_server.serve import health
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fhir_server.storage.schema import RIGHTS
 from fhir_server.storage.schema.server import SERVER_RIGHTS
@@ -53,8 +53,10 @@ def login_of(connection: Connection, database_url: str | None) -> Login:
     """What the server logs in as with a URL; None is the connection's own."""
     name = connection.info.user
     if database_url is not None:
-        with psycopg.connect(database_url) as other:
-            name = other.info.user
+        name = str(conninfo_to_dict(database_url).get("user") or "")
+        if not name:
+            with psycopg.connect(database_url) as other:
+                name = other.info.user
     row = connection.execute(
         "select r.rolsuper or pg_has_role(r.oid, n.nspowner, 'usage') from pg_roles r, "
         "pg_namespace n where r.rolname = %s and n.nspname = 'fhir_server'",

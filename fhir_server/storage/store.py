@@ -109,6 +109,7 @@ class PooledStore:
         role = self._roles.pop(tenant, "")
         self._row_ids.pop(tenant, None)
         self._known_texts.pop(tenant, None)
+        self._sealed.pop(tenant, None)
         for key in [key for key in self._secrets if key[0] == tenant]:
             del self._secrets[key]
         if role:

@@ -1,0 +1,1 @@
+"""The command `fhir-server tenant`: adding, listing, exporting and dropping territories."""
