@@ -1,5 +1,6 @@
 """Real parts for every test: an embedded PostgreSQL, the wired application, a running server."""
 
+import asyncio
 import itertools
 import os
 import random
@@ -127,6 +128,10 @@ async def client(
             transport=transport, base_url="http://test/fhir/", headers=FHIR_JSON, timeout=60
         ) as found,
     ):
+        # On a slow machine it begins without having read the search parameters.
+        async with asyncio.timeout(60):
+            while (await found.get("http://test/health/ready")).is_error:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         yield found
 
 

@@ -65,8 +65,8 @@ def test_name_that_begins_with_a_uuid_of_digits_is_no_stage(tmp_path: Path) -> N
     [
         ("a.json", CONTENT),
         ("a.json.bz2", bz2.compress(CONTENT)),
-        ("a.json.gz", gzip.compress(CONTENT)),
-        ("A.JSON.GZ", gzip.compress(CONTENT)),
+        ("a.json.gz", gzip.compress(CONTENT, mtime=0)),
+        ("A.JSON.GZ", gzip.compress(CONTENT, mtime=0)),
     ],
 )
 def test_packed_file_is_unpacked(name: str, packed: bytes, tmp_path: Path) -> None:

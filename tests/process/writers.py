@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -28,16 +28,18 @@ class Writers:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """Write while the block runs."""
-        tasks = [asyncio.create_task(self._write(single=number % 2 == 0)) for number in range(6)]
+        """Write while the block runs; each client waits for its last answer.
+
+        Else the server would still be at work while the account is checked.
+        """
+        over = asyncio.Event()
+        clients = [self._write(over, single=number % 2 == 0) for number in range(6)]
+        tasks = asyncio.gather(*clients)
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
+            over.set()
+            await tasks
 
     async def wait_for(self, more: int, within: float = 60.0) -> None:
         """Return once as many more writes are acknowledged."""
@@ -45,9 +47,9 @@ class Writers:
         async with asyncio.timeout(within), self._news:
             await self._news.wait_for(lambda: len(self.acknowledged) >= wanted)
 
-    async def _write(self, *, single: bool) -> None:
-        async with httpx.AsyncClient(headers=FHIR_JSON, timeout=10) as client:
-            while True:
+    async def _write(self, over: asyncio.Event, *, single: bool) -> None:
+        async with httpx.AsyncClient(headers=FHIR_JSON, timeout=60) as client:
+            while not over.is_set():
                 self.attempted += 1
                 mark = f"{'single' if single else 'transaction'}-{uuid.uuid4()}"
                 body = _patient(mark) if single else _transaction(mark)
