@@ -1,14 +1,15 @@
 """Acknowledgments as the sender's version wants them (HL7 v2 2.9). Pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from fhir_server.hl7v2.charsets import Decoded
 from fhir_server.hl7v2.delimiters import Delimiters
 from fhir_server.hl7v2.message import Message
-from fhir_server.hl7v2.segment import Field, Part, Segment, written
+from fhir_server.hl7v2.segment import Field, Part, Segment, field_text, written
 
 # HL7 table 0357.
 CONDITIONS = {
@@ -28,6 +29,7 @@ CONDITIONS = {
 }
 # What is said to whoever sent something that is no message.
 UNREADABLE_VERSION = "2.5.1"
+_LONGEST_VERSION = 20
 
 
 class Code(StrEnum):
@@ -43,7 +45,7 @@ class Code(StrEnum):
     @property
     def is_good(self) -> bool:
         """Whether it says that all is well."""
-        return self in (Code.AA, Code.CA)
+        return self == "AA" or self == "CA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,13 @@ class Answering:
 
 def version_of(message: Message) -> tuple[int, ...]:
     """The version in MSH-12, such as (2, 5, 1); that of `UNREADABLE_VERSION` if there is none."""
+    return _numbers(message.value("MSH-12")[:_LONGEST_VERSION] or UNREADABLE_VERSION)
+
+
+@lru_cache(maxsize=64)
+def _numbers(version: str) -> tuple[int, ...]:
     found: list[int] = []
-    for part in (message.value("MSH-12") or UNREADABLE_VERSION).strip().split("."):
+    for part in version.strip().split("."):
         if not part.isascii() or not part.isdigit():
             break
         found.append(int(part[:4]))
@@ -162,20 +169,12 @@ def answer_to(
     """
     version = version_of(message)
     source = message.header
-    made = _begun(message.delimiters, message.decoded)
-    header = made.header
-    for to, from_ in _RETURNED:
-        header.put_raw(to, source.raw(from_))
-    header.put(7, _time(answering.now, version))
-    header.put(9, type_)
-    header.put(10, answering.control_id)
-    if not source.raw(12):
-        header.put(12, UNREADABLE_VERSION)
-    for to, value in ((15, answering.accept), (16, answering.application)):
-        if value:
-            header.put(to, value)
-    if source.raw(18):
-        header.put_raw(18, source.raw(18))
+    texts = {to: source.raw(from_) for to, from_ in _RETURNED}
+    texts |= {7: _time(answering.now, version), 10: answering.control_id, 18: source.raw(18)}
+    texts |= {15: answering.accept, 16: answering.application}
+    texts[9] = field_text(type_, message.delimiters)
+    texts[12] = texts[12] or UNREADABLE_VERSION
+    made = _begun(message.delimiters, message.decoded, texts)
     _add_result(made, version, code, source.raw(10), problems)
     return made
 
@@ -201,14 +200,9 @@ def batch_of_answers(header: Message, answers: Sequence[Message], answering: Ans
 
 def refusal(raw: bytes, answering: Answering, text: str) -> Message:
     """The answer AR to bytes that are no message, so that the sender does not wait."""
-    made = _begun(Delimiters(), Decoded("", "utf-8", "utf-8"))
-    header = made.header
-    header.put(7, _time(answering.now, (2, 5, 1)))
-    header.put(9, "ACK")
-    header.put(10, answering.control_id)
-    header.put(11, "P")
-    header.put(12, UNREADABLE_VERSION)
-    header.put(18, "UNICODE UTF-8")
+    texts = {7: _time(answering.now, (2, 5, 1)), 9: "ACK", 10: answering.control_id, 11: "P"}
+    texts |= {12: UNREADABLE_VERSION, 18: "UNICODE UTF-8"}
+    made = _begun(Delimiters(), Decoded("", "utf-8", "utf-8"), texts)
     problem = Problem(100, text, diagnostics=f"{len(raw)} bytes")
     _add_result(made, (2, 5, 1), Code.AR, "", [problem])
     return made
@@ -218,12 +212,14 @@ def refusal(raw: bytes, answering: Answering, text: str) -> Message:
 _RETURNED = ((3, 5), (4, 6), (5, 3), (6, 4), (11, 11), (12, 12))
 
 
-def _begun(delimiters: Delimiters, decoded: Decoded) -> Message:
-    """A message with nothing but its header."""
+def _begun(delimiters: Delimiters, decoded: Decoded, texts: Mapping[int, str]) -> Message:
+    """A message with nothing but its header: fields as they stand, by their numbers."""
     # An answer has no byte order mark: it is no file.
     plain = Decoded("", decoded.codec, decoded.source, b"", decoded.named)
-    header = Segment(written("MSH", [], delimiters), delimiters, codec=decoded.codec)
-    return Message([header], delimiters, plain)
+    last = max((number for number, text in texts.items() if text), default=2)
+    fields = [texts.get(number, "") for number in range(3, last + 1)]
+    text = delimiters.field.join(["MSH", delimiters.encoding_characters, *fields])
+    return Message([Segment(text, delimiters, codec=decoded.codec)], delimiters, plain)
 
 
 def _ack_type(message: Message) -> Field:
@@ -247,14 +243,11 @@ def _add_result(
     problems: Sequence[Problem],
 ) -> None:
     """MSA and ERR. Up to 2.4 MSA-6 has the first error, and one ERR has all their places."""
-    result = made.add("MSA", [code.value])
-    result.put_raw(2, control_id)
     worst = next((each for each in problems if each.severity == "E"), None)
-    if worst is not None and version < (2, 7):
-        result.put(3, worst.text)
-    if worst is not None and (2, 3) <= version < (2, 5):
-        result.put(6, _condition(worst))
-    result.trim()
+    if worst is None and control_id:
+        made.add_text(f"MSA{made.delimiters.field}{code!s}{made.delimiters.field}{control_id}")
+    else:
+        _add_bad_news(made, version, code, control_id, worst)
     if version < (2, 5):
         if problems:
             made.add("ERR", [[_old_location(each) for each in problems]])
@@ -265,6 +258,18 @@ def _add_result(
             "ERR",
             ["", place, _condition(each), each.severity, "", "", each.diagnostics, each.text],
         )
+
+
+def _add_bad_news(
+    made: Message, version: tuple[int, ...], code: Code, control_id: str, worst: Problem | None
+) -> None:
+    result = made.add("MSA", [code.value])
+    result.put_raw(2, control_id)
+    if worst is not None and version < (2, 7):
+        result.put(3, worst.text)
+    if worst is not None and (2, 3) <= version < (2, 5):
+        result.put(6, _condition(worst))
+    result.trim()
 
 
 def _condition(problem: Problem) -> tuple[str, str, str]:

@@ -19,11 +19,19 @@ class NoHeader(ValueError):
 class Message:
     """The segments of a message, or of what is around messages in a batch.
 
-    decoded: how the bytes became text.
-    warnings: what was read with goodwill.
+    decoded: how the bytes became text. unread: the text after those segments that are given.
     """
 
-    __slots__ = ("_came", "decoded", "delimiters", "lead", "segments", "warnings")
+    __slots__ = (
+        "_came",
+        "_header",
+        "_segments",
+        "_unread",
+        "_warnings",
+        "decoded",
+        "delimiters",
+        "lead",
+    )
 
     def __init__(
         self,
@@ -33,19 +41,40 @@ class Message:
         raw: bytes | None = None,
         lead: str = "",
         warnings: Sequence[str] = (),
+        *,
+        unread: str = "",
     ) -> None:
-        self.segments = segments
         self.delimiters = delimiters
         self.decoded = decoded
         self.lead = lead
-        self.warnings = list(warnings)
+        self._header = segments[0]
+        self._segments = segments
+        self._warnings = list(warnings)
+        self._unread = unread
         # What the message came as, and the segments that it had then.
         self._came = (raw, tuple(segments)) if raw is not None else None
 
     @property
     def header(self) -> Segment:
         """The first segment."""
-        return self.segments[0]
+        return self._header if self._unread else self._segments[0]
+
+    @property
+    def segments(self) -> list[Segment]:
+        """All segments; they are divided when somebody looks beyond the header."""
+        if self._unread:
+            text, self._unread = self._unread, ""
+            codec = self.decoded.codec
+            self._segments += _segments(text, self.delimiters, codec, self._warnings)
+            if self._came is not None:
+                self._came = (self._came[0], tuple(self._segments))
+        return self._segments
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was read with goodwill."""
+        assert self.segments
+        return self._warnings
 
     @property
     def is_fragment(self) -> bool:
@@ -59,6 +88,8 @@ class Message:
 
     def first(self, name: str) -> Segment | None:
         """The first segment of a name."""
+        if self._unread and name != self.header.name and name not in self._unread:
+            return None
         return next(self.all(name), None)
 
     def value(self, place: str) -> str:
@@ -67,6 +98,8 @@ class Message:
         Raises ValueError for what is no place.
         """
         name, number, *numbers = _place(place)
+        if number == 1 and name == self.header.name:
+            return self.header.value(*numbers)
         found = list(self.all(name))
         return found[number - 1].value(*numbers) if number <= len(found) else ""
 
@@ -78,10 +111,13 @@ class Message:
         self.segments.append(made)
         return made
 
+    def add_text(self, text: str) -> None:
+        """Put a segment that is written already at the end."""
+        self.segments.append(Segment(text, self.delimiters, codec=self.decoded.codec))
+
     def repeat(self, segment: Segment) -> None:
         """Put a segment of a message with the same delimiters at the end."""
-        codec = self.decoded.codec
-        self.segments.append(Segment(segment.text, self.delimiters, codec=codec))
+        self.add_text(segment.text)
 
     @property
     def text(self) -> str:
@@ -96,6 +132,8 @@ class Message:
         """
         if self._came is not None:
             raw, segments = self._came
+            if self._unread and not self._header.changed:
+                return raw
             if tuple(self.segments) == segments and not any(each.changed for each in segments):
                 return raw
         return self.decoded.encode(self.text, replace=replace)
@@ -115,8 +153,19 @@ def read(decoded: Decoded, raw: bytes | None = None) -> Message:
         raise NoHeader(f"expected MSH and a delimiter, found {body[:20]!r}")
     lead = text[: len(text) - len(body)]
     warnings = [decoded.warning] if decoded.warning else []
-    segments = list(_segments(body, delimiters, decoded.codec, warnings))
-    return Message(segments, delimiters, decoded, raw, lead, warnings)
+    header, unread = _divided(body, delimiters, decoded.codec)
+    if header is None:
+        segments = list(_segments(body, delimiters, decoded.codec, warnings))
+        return Message(segments, delimiters, decoded, raw, lead, warnings)
+    return Message([header], delimiters, decoded, raw, lead, warnings, unread=unread)
+
+
+def _divided(text: str, delimiters: Delimiters, codec: str) -> tuple[Segment | None, str]:
+    """The first segment and the text after it; none where lines may continue it."""
+    end = text.find("\r")
+    if end < 0 or not _beginning(delimiters.field).match(text, end + 1) or "\n" in text[:end]:
+        return None, ""
+    return Segment(text[:end], delimiters, codec=codec), text[end + 1 :]
 
 
 def _segments(
@@ -124,6 +173,11 @@ def _segments(
 ) -> Iterator[Segment]:
     """Each segment with the lines that continue it: those that do not begin with a name."""
     begins = _beginning(delimiters.field).match
+    if "\n" not in text and text.endswith("\r") and "\r\r" not in text:
+        lines = text[:-1].split("\r")
+        if all(map(begins, lines)):
+            yield from (Segment(each, delimiters, codec=codec) for each in lines)
+            return
     line, end = "", ""
     for found in _LINES.finditer(text):
         if found.end() == found.start():

@@ -67,6 +67,10 @@ class Segment:
 
     def value(self, field: int, repetition: int = 1, component: int = 1, sub: int = 1) -> str:
         """A leaf, unescaped; empty for one that is not there and for `""`."""
+        if repetition == component == sub == 1:
+            whole = self.raw(field)
+            if not whole or (whole.isalnum() and self.delimiters.are_signs):
+                return whole
         text = self.part(field, repetition, component, sub)
         if self.name in HEADERS and field <= 2:
             return text

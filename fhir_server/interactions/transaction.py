@@ -20,6 +20,7 @@ from fhir_server.interactions.patch import current_to_patch, no_match, patched
 from fhir_server.interactions.performing import FORBIDDEN, check_granted, perform
 from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
+from fhir_server.interactions.rules import Change
 from fhir_server.interactions.transaction_steps import TURN, Current, Step, placed
 from fhir_server.interactions.transaction_writes import obey, propose, write
 from fhir_server.interactions.update import (
@@ -35,10 +36,15 @@ from fhir_server.storage.store import Connection
 
 
 async def transaction(
-    engine: Engine, ctx: Context, request: Request, raw_entries: Sequence[dict[str, Any]]
+    engine: Engine,
+    ctx: Context,
+    request: Request,
+    raw_entries: Sequence[dict[str, Any]],
+    beside: Sequence[Change] = (),
 ) -> list[dict[str, Any]]:
     """Carry out all entries, or none. The answers stand in the order of the entries.
 
+    beside: records of the server's own, stored with them and not checked.
     Raises the `Refusal` of the first stage that fails, with the issues of all its entries.
     """
     steps = await _read_steps(engine, ctx, request, raw_entries)
@@ -54,7 +60,7 @@ async def transaction(
         proposals = propose(engine, ctx, steps, current)
         changes = await obey(engine, ctx, connection, proposals)
         await _conform(engine.within(connection), ctx, steps)
-        await write(engine, ctx, connection, proposals, changes)
+        await write(engine, ctx, connection, proposals, [*changes, *beside])
         await _read(engine.within(connection), ctx, steps)
     answers = []
     for step in sorted(steps, key=lambda step: step.entry.index):

@@ -13,10 +13,12 @@ from fhir_server.context import Context
 from fhir_server.hl7v2.acknowledgment import (
     Code,
     Problem,
+    is_answer,
     is_enhanced,
     wants_application,
 )
 from fhir_server.hl7v2.message import Message, NoHeader, parse
+from fhir_server.interactions.changes import Change, locked, store_changes
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.transaction import transaction
@@ -26,11 +28,12 @@ from fhir_server.mapping.rules import MappingError
 from fhir_server.mapping.scope import MappingIssue
 from fhir_server.mapping.settling import Plan
 from fhir_server.messaging import answers, records
-from fhir_server.messaging.lines import Done, Elsewhere, Later, Nothing, Progress
+from fhir_server.messaging.lines import Done, Elsewhere, Later, Progress
 from fhir_server.messaging.order_answers import answered, refused
 from fhir_server.messaging.order_steps import OrderWork
 from fhir_server.messaging.resolving import plan_of
 from fhir_server.messaging.settings import ListenerSettings
+from fhir_server.messaging.taking import unwanted
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
 from fhir_server.security.principal import program
 from fhir_server.storage import messages
@@ -102,17 +105,21 @@ class Carrying:
         self._listeners = {each.name: each for each in listeners}
         self._clock = clock
 
-    async def next(self, sender: str) -> Progress:
-        """Carry out the oldest message of a sender that waits."""
-        async with self._engine.store.connection(self._tenant) as connection:
-            held = await messages.peek(connection, self._tenant, sender)
-        if held is None:
-            return Nothing()
+    async def carry(self, held: Held, message: Message | None) -> Progress:
+        """Carry out a message if it is the oldest of its sender that waits.
+
+        message: what it says, if that was read already.
+        """
         steps: Sequence[OrderStep] = ()
         try:
-            work = await self._mapped(held)
+            message = message or parse(held.content)
+            if (refused := await self._not_taken(held, message)) is not None:
+                return refused
+            work = await self._mapped(held, message)
             steps = work.mapped.steps
             return await self._carry_out(work)
+        except NoHeader as error:
+            return await self._park(held, Code.AR, [Problem(100, str(error))])
         except Refusal as refusal:
             return await self._refused(held, refusal, steps)
         except MappingError as error:
@@ -125,11 +132,16 @@ class Carrying:
             text = f"{type(error).__name__}: {error}"
             return await self._park(held, Code.AR, [Problem(answers.INTERNAL, text)])
 
-    async def _mapped(self, held: Held) -> Work:
-        try:
-            message = parse(held.content)
-        except NoHeader as error:
-            raise Invalid(Issue("structure", str(error))) from error
+    async def _not_taken(self, held: Held, message: Message) -> Progress | None:
+        """Park what its listener does not take; answers are kept and nothing is made of them."""
+        problem = unwanted(message, self._listeners.get(held.listener))
+        if problem is not None:
+            return await self._park(held, Code.AR, [problem], late=not is_enhanced(message))
+        if is_answer(message):
+            return await self._park(held, Code.AA, [], messages.IGNORED)
+        return None
+
+    async def _mapped(self, held: Held, message: Message) -> Work:
         mapper = self._mapper()
         if len(held.content) > _LARGE:
             return Work(held, message, await asyncio.to_thread(mapper.convert, message))
@@ -177,14 +189,14 @@ class Carrying:
         changed = [each for each in changed if each.entry.full_url not in orders.taken]
         entries = [_put(each.type, each.id, each.new) for each in changed]
         targets = [f"{each.type}/{each.id}" for each in changed]
-        entries.append(_put("Communication", work.held.record, self._record(work, orders)))
+        beside = [await self._told(engine, ctx, connection, work.held, self._record(work, orders))]
         if targets:
             told = str(uuid.uuid4())
             who, type_ = work.sender, records.clean(work.held.type)
             resource = records.provenance(told, work.held.record, targets, who, type_, ctx.now())
-            entries.append(_put("Provenance", told, resource))
-        answered_ = await transaction(engine, ctx, Request("POST"), entries)
-        work.produced += [_version(each) for each in answered_[: len(targets)]]
+            beside.append(Change("Provenance", told, None, resource, "POST"))
+        answered_ = await transaction(engine, ctx, Request("POST"), entries, beside)
+        work.produced += [_version(each) for each in answered_]
         work.produced += await orders.take_steps(engine)
         work.issues += orders.issues
 
@@ -197,6 +209,20 @@ class Carrying:
                 orders=orders.references,
             )
         )
+
+    async def _told(
+        self,
+        engine: Engine,
+        ctx: Context,
+        connection: Connection,
+        held: Held,
+        record: records.Resource,
+    ) -> Change:
+        """The record of a message as a change: a new one, unless it was told of before."""
+        old = None
+        if held.was_told_of:
+            old = await locked(engine, ctx, connection, "Communication", held.record)
+        return Change("Communication", held.record, old, record, "PUT")
 
     async def _answer(
         self, work: Work, orders: OrderWork, ctx: Context, connection: Connection
@@ -249,16 +275,21 @@ class Carrying:
         problems: Sequence[Problem],
         state: str = messages.ERROR,
         steps: Sequence[OrderStep] = (),
+        *,
+        late: bool = True,
     ) -> Progress:
-        """Say why a message is not carried out, in its record and to its sender."""
+        """Say why a message is not carried out, in its record and to its sender.
+
+        late: whether its sender was not told when it came.
+        """
         try:
-            told = self._bad_news(held, code, problems, steps)
+            told = self._bad_news(held, code, problems, steps) if late else Told()
         except NoHeader:
             told = Told()
         reason = records.clean("; ".join(each.text for each in problems))
         facts = replace(_facts(held, state, [each.text for each in problems]), reason=reason)
         ctx = Context(tenant=self._tenant, base_url=self._engine.where.base_url, clock=self._clock)
-        record = [_put("Communication", held.record, records.communication(facts))]
+        record = records.communication(facts)
         async with self._engine.store.transaction(ctx.tenant) as connection:
             begun = await messages.begin(connection, self._tenant, held)
             if begun is messages.Begun.ELSEWHERE:
@@ -266,14 +297,8 @@ class Carrying:
             if begun is messages.Begun.OVER:
                 return Later(0)
             engine = self._engine.within(connection)
-            try:
-                async with connection.transaction():
-                    await transaction(engine, ctx, Request("POST"), record)
-            except Refusal as refusal:
-                if any(each.code in answers.TRANSIENT for each in refusal.issues):
-                    raise
-                # Others of the sender are not held up by a record that cannot be written.
-                log.exception("message %d is parked without a record", held.id)
+            change = await self._told(engine, ctx, connection, held, record)
+            await store_changes(engine, ctx, connection, [change])
             issues = [{"severity": each.severity, "code": str(each.condition),
                        "text": records.clean(each.text)}
                       for each in problems]  # fmt: skip

@@ -22,8 +22,9 @@ from fhir_server.hl7v2.batch import Payload, read_payload
 from fhir_server.hl7v2.message import Message, NoHeader, parse
 from fhir_server.messaging import answers
 from fhir_server.messaging.keeping import Keeping
-from fhir_server.messaging.lines import Lines
+from fhir_server.messaging.lines import Handed, Lines
 from fhir_server.messaging.settings import ListenerSettings
+from fhir_server.messaging.taking import unwanted
 from fhir_server.outcome import Refusal
 from fhir_server.storage import messages
 from fhir_server.storage.messages import Arrival, Told
@@ -98,11 +99,12 @@ class Intake:
         """Keep bytes that are no message, parked, and answer so that the sender need not wait."""
         now = self._clock()
         answer = answers.unreadable(raw, reason, now)
-        arrival = _arrival(None, raw, source, now, messages.ERROR, answer, reason)
+        arrival = _arrival(None, raw, source, now, answer)
         try:
-            await self._keep(arrival)
+            await self._keep(arrival, lasting=True)
         except (Refusal, psycopg.Error):
             return Taken(False, [answers.unreadable(raw, _NEVER_HERE, now)])
+        self._lines.wake(arrival.sender)
         return Taken(True, [answer])
 
     async def _take_message(
@@ -113,16 +115,12 @@ class Intake:
             return None
         now = self._clock()
         enhanced = is_enhanced(message)
-        problem = _unwanted(message, source.listener)
-        state = messages.RECEIVED if problem is None else messages.ERROR
-        if problem is None and is_answer(message):
-            state = messages.IGNORED
-        answer = _at_once(message, enhanced, problem, state, now)
-        reason = problem.text if problem else None
-        raw = message.encode()
-        arrival = _arrival(message, raw, source, now, state, answer, reason)
+        answer = _at_once(message, enhanced, source.listener, now)
+        arrival = _arrival(message, message.encode(), source, now, answer)
+        # What is answered only when it is carried out is safe then at the latest.
+        lasting = answer is not None or enhanced or source.listener.commit_answers
         try:
-            stored = await self._keep(arrival)
+            stored = await self._keep(arrival, lasting=lasting)
         except (Refusal, psycopg.Error) as error:
             log.error("a message of %s could not be stored: %s", arrival.sender, error)
             taken.stored = False
@@ -130,9 +128,9 @@ class Intake:
             return answers.plain(message, code, now, [Problem(answers.INTERNAL, _NEVER_HERE)])
         return await self._answer(message, arrival, stored, enhanced, taken)
 
-    async def _keep(self, arrival: Arrival) -> messages.Stored:
+    async def _keep(self, arrival: Arrival, *, lasting: bool) -> messages.Stored:
         self._lines.arrived()
-        return await self._keeping.keep(arrival)
+        return await self._keeping.keep(arrival, lasting=lasting)
 
     async def _answer(
         self,
@@ -142,22 +140,26 @@ class Intake:
         enhanced: bool,
         taken: Taken,
     ) -> Later | bytes | None:
-        if arrival.state == messages.RECEIVED and _may_come_again(stored):
+        told = stored.acknowledgement
+        if _may_come_again(stored):
+            told = arrival.acknowledgement
             async with self._store.connection(self._tenant) as connection:
-                await messages.wait_again(connection, self._tenant, stored.id)
+                await messages.wait_again(connection, self._tenant, stored.id, told)
         elif stored.state != messages.RECEIVED:
             if enhanced:
                 ready: Later = asyncio.get_running_loop().create_future()
                 ready.set_result(Told(answer=stored.answer))
                 taken.later.append(ready)
             return stored.acknowledgement
-        if not enhanced:
-            return self._lines.expect(arrival.sender, stored.id, urgent=True)
-        if asks_application(message):
-            taken.later.append(self._lines.expect(arrival.sender, stored.id, urgent=False))
+        handed = Handed(arrival.held(stored.id), message) if stored.new else None
+        if arrival.acknowledgement is None and not enhanced:
+            return self._lines.expect(arrival.sender, stored.id, urgent=True, handed=handed)
+        if enhanced and asks_application(message):
+            expected = self._lines.expect(arrival.sender, stored.id, urgent=False, handed=handed)
+            taken.later.append(expected)
         else:
-            self._lines.wake(arrival.sender)
-        return stored.acknowledgement
+            self._lines.wake(arrival.sender, handed)
+        return told
 
 
 def asks_application(message: Message) -> bool:
@@ -165,29 +167,17 @@ def asks_application(message: Message) -> bool:
     return any(wants_application(message, code) for code in (Code.AA, Code.AE))
 
 
-def _unwanted(message: Message, listener: ListenerSettings) -> Problem | None:
-    """Why a message is not for this listener, whatever it says."""
-    if not message.value("MSH-9.1"):
-        return Problem(101, "MSH-9 says no type of message")
-    version = message.value("MSH-12")
-    if version and not version.startswith("2"):
-        return Problem(203, f"Version {version} is none of 2.1 to 2.9")
-    given = message.value("MSH-11.1")
-    if listener.processing_ids and given not in listener.processing_ids:
-        expected = " or ".join(listener.processing_ids)
-        return Problem(202, f"Processing id {given!r}; expected {expected}")
-    return None
-
-
 def _at_once(
-    message: Message, enhanced: bool, problem: Problem | None, state: str, now: datetime
+    message: Message, enhanced: bool, listener: ListenerSettings, now: datetime
 ) -> bytes | None:
     """What is answered once a message is stored; None if only after it is carried out."""
-    if problem is not None:
-        return answers.plain(message, Code.CR if enhanced else Code.AR, now, [problem])
     if enhanced:
-        return answers.plain(message, Code.CA, now) if wants_accept(message, Code.CA) else None
-    return None if state == messages.RECEIVED else b""
+        problem = unwanted(message, listener)
+        code = Code.CA if problem is None else Code.CR
+        if not wants_accept(message, code):
+            return None
+        return answers.plain(message, code, now, [problem] if problem else ())
+    return b"" if is_answer(message) else None
 
 
 def _is_accepted_answer(message: Message) -> bool:
@@ -208,9 +198,7 @@ def _arrival(
     raw: bytes,
     source: Source,
     now: datetime,
-    state: str,
     answer: bytes | None,
-    reason: str | None,
 ) -> Arrival:
     fact = partial(_fact, message)
     application, facility, control_id = fact(3), fact(4), fact(10)
@@ -233,9 +221,7 @@ def _arrival(
         content=raw,
         sha256=hashlib.sha256(raw).digest(),
         received=now,
-        state=state,
         acknowledgement=answer,
-        reason=reason,
     )
 
 

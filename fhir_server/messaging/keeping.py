@@ -15,7 +15,8 @@ _WRITERS = 2
 _MOST_TOGETHER = 64
 _MOST_BYTES = 1024 * 1024
 
-_Waiting = tuple[Arrival, "asyncio.Future[Stored]"]
+# A message, whether it must be safe at once, and what became of it.
+_Waiting = tuple[Arrival, bool, "asyncio.Future[Stored]"]
 
 
 class Keeping:
@@ -28,15 +29,18 @@ class Keeping:
         self._waiting: list[_Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def keep(self, arrival: Arrival) -> Stored:
-        """Store a message; when this returns it is safe. Raises `Refusal` and psycopg.Error."""
+    async def keep(self, arrival: Arrival, *, lasting: bool) -> Stored:
+        """Store a message. Raises `Refusal` and psycopg.Error.
+
+        lasting: whether it must be safe when this returns; else what commits later makes it so.
+        """
         if self._writing >= _WRITERS:
             future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-            self._waiting.append((arrival, future))
+            self._waiting.append((arrival, lasting, future))
             return await future
         self._writing += 1
         try:
-            return (await self._write([arrival]))[0]
+            return (await self._write([arrival], lasting))[0]
         finally:
             self._writing -= 1
             if self._waiting:
@@ -50,11 +54,12 @@ class Keeping:
             while self._waiting:
                 some = self._next()
                 try:
-                    stored = await self._write([arrival for arrival, _ in some])
+                    arrivals = [arrival for arrival, _, _ in some]
+                    stored = await self._write(arrivals, any(each for _, each, _ in some))
                 except (Refusal, psycopg.Error) as error:
                     await self._write_apart(some, error)
                     continue
-                for (_, future), each in zip(some, stored, strict=True):
+                for (_, _, future), each in zip(some, stored, strict=True):
                     if not future.done():
                         future.set_result(each)
         finally:
@@ -63,7 +68,7 @@ class Keeping:
     def _next(self) -> list[_Waiting]:
         """The messages of the next statement."""
         count = size = 0
-        for arrival, _ in self._waiting[:_MOST_TOGETHER]:
+        for arrival, _, _ in self._waiting[:_MOST_TOGETHER]:
             size += len(arrival.content)
             if count and size > _MOST_BYTES:
                 break
@@ -73,17 +78,17 @@ class Keeping:
 
     async def _write_apart(self, some: Sequence[_Waiting], error: Exception) -> None:
         """What cannot be stored together is stored apart, so that one does not stop the others."""
-        for arrival, future in some:
+        for arrival, lasting, future in some:
             if future.done():
                 continue
             if len(some) == 1:
                 future.set_exception(error)
                 continue
             try:
-                future.set_result((await self._write([arrival]))[0])
+                future.set_result((await self._write([arrival], lasting))[0])
             except (Refusal, psycopg.Error) as failure:
                 future.set_exception(failure)
 
-    async def _write(self, arrivals: Sequence[Arrival]) -> list[Stored]:
+    async def _write(self, arrivals: Sequence[Arrival], lasting: bool) -> list[Stored]:
         async with self._store.connection(self._tenant) as connection:
-            return await messages.store(connection, self._tenant, arrivals)
+            return await messages.store(connection, self._tenant, arrivals, lasting=lasting)

@@ -5,12 +5,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import psycopg
 
+from fhir_server.context import system_clock
+from fhir_server.hl7v2.message import Message
 from fhir_server.outcome import Refusal
 from fhir_server.storage import messages
-from fhir_server.storage.messages import Told
+from fhir_server.storage.messages import Held, Told
 from fhir_server.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -19,10 +22,23 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY = 1.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
 _AFTER_FAILURE = 1.0
-# While messages stream in, those that nobody waits for are carried out this seldom, by sender:
-# a sender that is answered late sends late.
-_GIVE_WAY = 1.0
+# While messages stream in, one that nobody waits for is carried out so often, of all senders: a
+# sender that is answered late sends late.
+_TURN_EVERY = 0.1
 _STREAMING = 0.05
+# Messages that came just now are at hand in the worker they came to.
+_NEWLY = timedelta(seconds=2)
+# So many messages of a sender are kept in memory until they are carried out; others are looked up.
+_MOST_HANDED = 4
+_LARGEST_HANDED = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A message that was stored just now, as it was read."""
+
+    held: Held
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +67,8 @@ class Later:
 
 
 Progress = Done | Nothing | Elsewhere | Later
-# Carries out the oldest message of a sender that waits.
-Carry = Callable[[str], Awaitable[Progress]]
+# Carries out a message if it is the oldest of its sender that waits.
+Carry = Callable[[Held, Message | None], Awaitable[Progress]]
 
 
 @dataclass(slots=True)
@@ -67,9 +83,18 @@ class _Line:
     again: bool = True
     urgent: int = 0
     waiting: dict[int, list[asyncio.Future[Told]]] = field(default_factory=dict)
+    handed: dict[int, Handed] = field(default_factory=dict)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hand(self, handed: Handed | None) -> None:
+        few = len(self.handed) < _MOST_HANDED
+        if handed is not None and few and len(handed.held.content) <= _LARGEST_HANDED:
+            self.handed[handed.held.id] = handed
 
     def calm(self) -> None:
         self.urgent -= 1
+        if not self.urgent:
+            self.hurry.clear()
 
     def resolve(self, id_: int, told: Told) -> None:
         for future in self.waiting.pop(id_, ()):
@@ -90,18 +115,23 @@ class Lines:
         self._bound = asyncio.Semaphore(at_once)
         self._lines: dict[str, _Line] = {}
         self._last_arrival = 0.0
+        self._next_turn = 0.0
 
-    def expect(self, sender: str, id_: int, *, urgent: bool) -> asyncio.Future[Told]:
+    def expect(
+        self, sender: str, id_: int, *, urgent: bool, handed: Handed | None = None
+    ) -> asyncio.Future[Told]:
         """What a stored message's sender will be told; it is carried out when its turn comes.
 
         urgent: whether the sender waits for that.
         """
         line = self._line(sender)
+        line.hand(handed)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Told] = loop.create_future()
         line.waiting.setdefault(id_, []).append(future)
         if urgent:
             line.urgent += 1
+            line.hurry.set()
             future.add_done_callback(lambda _: line.calm())
         return future
 
@@ -109,9 +139,9 @@ class Lines:
         """A message has come: what nobody waits for gives way to the next one."""
         self._last_arrival = asyncio.get_running_loop().time()
 
-    def wake(self, sender: str) -> None:
+    def wake(self, sender: str, handed: Handed | None = None) -> None:
         """Carry out what waits of a sender."""
-        self._line(sender)
+        self._line(sender).hand(handed)
 
     async def run(self) -> None:
         """Look for messages that nobody carries out, until cancelled."""
@@ -119,7 +149,8 @@ class Lines:
             while True:
                 with suppress(Refusal, psycopg.Error, OSError):
                     async with self._store.connection(self._tenant) as connection:
-                        found = await messages.waiting_senders(connection, self._tenant)
+                        before = system_clock() - _NEWLY
+                        found = await messages.waiting_senders(connection, self._tenant, before)
                     for sender in found:
                         if sender not in self._lines:
                             self.wake(sender)
@@ -149,10 +180,8 @@ class Lines:
     async def _drain(self, sender: str, line: _Line) -> None:
         pause = _SHORTEST_PAUSE
         while True:
-            if not line.urgent:
-                await self._give_way(line)
             line.again = False
-            progress = await self._next(sender)
+            progress = await self._next(sender, line)
             match progress:
                 case Done(id_, told):
                     line.resolve(id_, told)
@@ -171,24 +200,48 @@ class Lines:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _give_way(self, line: _Line) -> None:
-        """Let messages that stream in be stored first, for a while."""
+        """Let messages that stream in be stored first; those that are not urgent take turns."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + _GIVE_WAY
-        while not line.urgent and loop.time() < end:
-            left = self._last_arrival + _STREAMING - loop.time()
+        turn = self._next_turn = max(self._next_turn, loop.time()) + _TURN_EVERY
+        while not line.urgent and (now := loop.time()) < turn:
+            left = self._last_arrival + _STREAMING - now
             if left <= 0:
+                self._next_turn = now
                 return
-            await asyncio.sleep(left)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, turn - now)):
+                    await line.hurry.wait()
 
-    async def _next(self, sender: str) -> Progress:
+    async def _next(self, sender: str, line: _Line) -> Progress:
+        """Carry out the oldest message of a sender that waits."""
         try:
+            if line.handed:
+                if not line.urgent:
+                    await self._give_way(line)
+                handed = line.handed.pop(min(line.handed))
+                async with self._bound:
+                    return await self._carry(handed.held, handed.message)
+            async with self._bound, self._store.connection(self._tenant) as connection:
+                found = await messages.peek(connection, self._tenant, sender)
+            if found is None:
+                return Nothing()
+            held, latest = found
+            if not line.urgent:
+                self._came(latest)
+                await self._give_way(line)
             async with self._bound:
-                return await self._carry(sender)
+                return await self._carry(held, None)
         except (Refusal, psycopg.Error, OSError) as error:
             log.warning("messages of %s wait: %s", sender, error)
         except Exception:
             log.exception("a message of %s could not be carried out", sender)
         return Later(_AFTER_FAILURE)
+
+    def _came(self, latest: datetime) -> None:
+        """A message has come to some worker at a time: all of them give way to the next ones."""
+        age = max((system_clock() - latest).total_seconds(), 0.0)
+        then = asyncio.get_running_loop().time() - age
+        self._last_arrival = max(self._last_arrival, then)
 
     async def _look_up(self, line: _Line) -> None:
         """Ask what became of messages that another worker carried out."""

@@ -51,7 +51,7 @@ class Messaging:
         self._tenant = tenant
         self._keep_days = keep_days
         carrying = Carrying(engine, tenant, mapper, settings.listeners, _now)
-        self._lines = Lines(engine.store, tenant, carrying.next, at_once=settings.at_once)
+        self._lines = Lines(engine.store, tenant, carrying.carry, at_once=settings.at_once)
         intake = Intake(engine.store, tenant, self._lines, _now)
         self._listening = Listening(
             settings.listeners, intake, max_buffered_bytes=settings.max_buffered_bytes

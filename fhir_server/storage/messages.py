@@ -41,7 +41,15 @@ class Arrival:
     received: datetime
     state: str = RECEIVED
     acknowledgement: bytes | None = None
-    reason: str | None = None
+
+    def held(self, id_: int) -> "Held":
+        """The message as it is stored, before anybody has tried to carry it out."""
+        return Held(
+            id_, self.listener, self.peer, self.sender, self.application, self.facility,
+            self.message_time, self.type, self.control_id, self.version, self.charset,
+            self.content, self.received, self.state, 0, None, self.acknowledgement, None, None,
+            None, None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,11 @@ class Held:
     reason: str | None
     issues: list[dict[str, Any]] | None
     produced: list[str] | None
+
+    @property
+    def was_told_of(self) -> bool:
+        """Whether it was carried out or parked before, so that a record may tell of it."""
+        return self.issues is not None
 
     @property
     def record(self) -> str:
@@ -131,15 +144,17 @@ _ARRIVAL = tuple(each.name for each in fields(Arrival))
 _HELD = ", ".join(each.name for each in fields(Held))
 
 
-async def store(connection: Connection, tenant: str, arrivals: Sequence[Arrival]) -> list[Stored]:
+async def store(
+    connection: Connection, tenant: str, arrivals: Sequence[Arrival], *, lasting: bool = True
+) -> list[Stored]:
     """Store messages in their order by one statement; gives how each of them stands.
 
-    The very same message with the same control id is stored once.
+    lasting: whether they are safe when this returns; else they are once anything is that commits
+        later, such as what becomes of them. The very same message with the same control id is
+        stored once.
     """
-    schema = schema_name(tenant)
-    cursor = await connection.execute(
-        _INSERTS[len(arrivals) > 1].replace("{s}", schema), _columns(arrivals), binary=False
-    )
+    query = _INSERTS[len(arrivals) > 1, lasting].replace("{s}", schema_name(tenant))
+    cursor = await connection.execute(query, _columns(arrivals), binary=False)
     new: dict[tuple[int | None, bytes], list[int]] = {}
     for id_, key, sha256 in await cursor.fetchall():
         new.setdefault((key, bytes(sha256)), []).append(id_)
@@ -149,19 +164,22 @@ async def store(connection: Connection, tenant: str, arrivals: Sequence[Arrival]
         if ids:
             found.append(Stored(ids.pop(0), True, each.state, each.acknowledgement))
         else:
-            found.append(await _known(connection, tenant, each))
+            found.append(await _known(connection, tenant, each, lasting))
     return found
 
 
-async def _known(connection: Connection, tenant: str, arrival: Arrival) -> Stored:
-    cursor = await connection.execute(
-        f"select id, false, state, acknowledgement, answer from {schema_name(tenant)}.message "
-        "where key = %s and sha256 = %b",
-        (arrival.key, arrival.sha256),
-    )
+async def _known(connection: Connection, tenant: str, arrival: Arrival, lasting: bool) -> Stored:
+    """How a message stands that came before; a write makes sure that it is safe by now."""
+    table = f"{schema_name(tenant)}.message"
+    named = "where key = %s and sha256 = %b"
+    told = "id, false, state, acknowledgement, answer"
+    query = f"select {told} from {table} {named}"
+    if lasting:
+        query = f"update {table} set attempts = attempts {named} returning {told}"
+    cursor = await connection.execute(query, (arrival.key, arrival.sha256))
     row = await cursor.fetchone()
     if row is None:  # Deleted this moment, since it was old.
-        return (await store(connection, tenant, [arrival]))[0]
+        return (await store(connection, tenant, [arrival], lasting=lasting))[0]
     return Stored(*row)
 
 
@@ -169,14 +187,24 @@ _BYTES = frozenset({"content", "sha256", "acknowledgement"})
 _TYPES = {"key": "bigint", "received": "timestamptz", **dict.fromkeys(_BYTES, "bytea")}
 _NAMES = ", ".join(_ARRIVAL)
 _END = " on conflict (key, sha256) do nothing returning id, key, sha256"
-_ONE = ", ".join("%b" if name in _BYTES else "%s" for name in _ARRIVAL)
-_SEVERAL = ", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in _ARRIVAL)
-# For one message, and for several.
-_INSERTS = (
-    f"insert into {{s}}.message ({_NAMES}) values ({_ONE}){_END}",
-    f"insert into {{s}}.message ({_NAMES}) select {_NAMES} from unnest({_SEVERAL}) "
-    f"with ordinality as given ({_NAMES}, place) order by place{_END}",
+_ONE = ", ".join(
+    f"{'%b' if name in _BYTES else '%s'}::{_TYPES.get(name, 'text')}" for name in _ARRIVAL
 )
+_SEVERAL = ", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in _ARRIVAL)
+_SOON = "(select set_config('synchronous_commit', 'off', true)) as soon"
+_UNNESTED = f"unnest({_SEVERAL}) with ordinality as given ({_NAMES}, place)"
+# By whether there are several messages, and whether the statement waits until they are safe.
+_INSERTS = {
+    (False, True): f"insert into {{s}}.message ({_NAMES}) values ({_ONE}){_END}",
+    (False, False): f"insert into {{s}}.message ({_NAMES}) select {_ONE} from {_SOON}{_END}",
+    (True, True): f"insert into {{s}}.message ({_NAMES}) select {_NAMES} from {_UNNESTED} "
+    f"order by place{_END}",
+    (
+        True,
+        False,
+    ): f"insert into {{s}}.message ({_NAMES}) select {_NAMES} from {_SOON}, {_UNNESTED} "
+    f"order by place{_END}",
+}
 
 
 def _columns(arrivals: Sequence[Arrival]) -> tuple[Any, ...]:
@@ -185,15 +213,19 @@ def _columns(arrivals: Sequence[Arrival]) -> tuple[Any, ...]:
     return tuple([getattr(each, name) for each in arrivals] for name in _ARRIVAL)
 
 
-async def peek(connection: Connection, tenant: str, sender: str) -> Held | None:
-    """The oldest message of a sender that waits; somebody else may be at it."""
+async def peek(connection: Connection, tenant: str, sender: str) -> tuple[Held, datetime] | None:
+    """The oldest message of a sender that waits, and when the last one of anybody came.
+
+    Somebody else may be at it.
+    """
+    table = f"{schema_name(tenant)}.message"
     cursor = await connection.execute(
-        f"select {_HELD} from {schema_name(tenant)}.message "
+        f"select (select received from {table} order by id desc limit 1), {_HELD} from {table} "
         "where sender = %s and state = 'received' order by id limit 1",
         (sender,),
     )
     row = await cursor.fetchone()
-    return Held(*row) if row else None
+    return (Held(*row[1:]), row[0]) if row else None
 
 
 class Begun(Enum):
@@ -269,16 +301,19 @@ async def told(connection: Connection, tenant: str, ids: Sequence[int]) -> dict[
     return {row[0]: Told(row[1], row[2]) for row in await cursor.fetchall()}
 
 
-async def waiting_senders(connection: Connection, tenant: str) -> list[str]:
-    """The senders that have messages to be carried out; one step in the index each."""
+async def waiting_senders(connection: Connection, tenant: str, before: datetime) -> list[str]:
+    """The senders whose oldest message has waited since before a time; a step in the index each."""
     table = f"{schema_name(tenant)}.message"
+    oldest = f"(select m.received from {table} m where m.state = 'received' "
+    oldest += "and m.sender = found.sender order by m.id limit 1)"
     cursor = await connection.execute(
         f"with recursive found (sender) as ((select sender from {table} "
         "where state = 'received' order by sender limit 1) union all "
         f"select (select m.sender from {table} m where m.state = 'received' "
         "and m.sender > found.sender order by m.sender limit 1) "
         "from found where found.sender is not null) "
-        "select sender from found where sender is not null"
+        f"select sender from found where sender is not null and {oldest} < %s",
+        (before,),
     )
     return [row[0] for row in await cursor.fetchall()]
 
@@ -314,12 +349,18 @@ async def replay(connection: Connection, tenant: str, records: Sequence[str]) ->
     return [f"{_RECORD}{row[0]}" for row in await cursor.fetchall()]
 
 
-async def wait_again(connection: Connection, tenant: str, id_: int) -> None:
-    """Let a message that is parked be carried out once more: its sender sent it again."""
+async def wait_again(
+    connection: Connection, tenant: str, id_: int, acknowledgement: bytes | None
+) -> None:
+    """Let a message that is parked be carried out once more: its sender sent it again.
+
+    acknowledgement: what is answered this time; None where the answer comes later.
+    """
     await connection.execute(
         f"update {schema_name(tenant)}.message set state = 'received', attempts = 0, "
-        "finished = null where id = %s and state = 'error'",
-        (id_,),
+        "finished = null, acknowledgement = coalesce(%b, acknowledgement) "
+        "where id = %s and state = 'error'",
+        (acknowledgement, id_),
     )
 
 
