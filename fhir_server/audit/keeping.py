@@ -51,7 +51,8 @@ class Trail:
         self._ended: dict[str, list[Journal]] = {}
         self._waiting: set[str] = set()
         self._flushing: asyncio.Task[None] | None = None
-        self._adding = Adding(store, Remembered(folder))
+        self.remembered: Remembered | None = Remembered(folder)
+        self._adding = Adding(store, self.remembered)
 
     async def note(self, ctx: Context, event: Event) -> None:
         """Keep an event. Raises a 503 `Refusal` if that is not possible."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from fhir_server.audit.keys import Remembered
 from fhir_server.context import Context
 
 # R4 valueset-audit-event-action.html.
@@ -53,6 +54,10 @@ class Audit(Protocol):
     async def settle(self, tenant: str) -> None:
         """Have in the database what this process has noted, before somebody looks there."""
 
+    @property
+    def remembered(self) -> Remembered | None:
+        """What is kept outside of the database; None for nothing."""
+
     def line(self, ctx: Context, event: Event) -> str | None:
         """The event of a change as it is stored in the change's own transaction; None if not."""
 
@@ -61,6 +66,7 @@ class NoAudit:
     """Nothing is kept."""
 
     on = False
+    remembered = None
 
     async def note(self, ctx: Context, event: Event) -> None:
         """Forget it."""

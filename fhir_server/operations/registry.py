@@ -25,6 +25,7 @@ from fhir_server.operations.subsumes import SUBSUMES
 from fhir_server.operations.translate import TRANSLATE
 from fhir_server.operations.validate import VALIDATE
 from fhir_server.operations.validate_code import VALIDATE_IN_CODE_SYSTEM, VALIDATE_IN_VALUE_SET
+from fhir_server.operations.verify_audit import VERIFY_AUDIT
 from fhir_server.spec import Definitions
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -57,6 +58,7 @@ OPERATIONS: tuple[Operation, ...] = (
     VALIDATE,
     VALIDATE_IN_CODE_SYSTEM,
     VALIDATE_IN_VALUE_SET,
+    VERIFY_AUDIT,
     VIEW_MESSAGE,
 )
 
