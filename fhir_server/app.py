@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from fhir_server.audit.entering import NotedGate
 from fhir_server.audit.keeping import Trail
 from fhir_server.audit.trail import NO_AUDIT
 from fhir_server.background.runner import Runner
@@ -165,13 +166,13 @@ def build(
         max_body_bytes=settings.max_body_bytes,
         timeout=settings.request_timeout,
         access_log=settings.access_log,
-        gate=_limited(gate or OpenGate(territories), settings),
+        gate=_limited(gate or OpenGate(territories), settings, trail),
         everybody=gate is None and settings.authentication == "off",
     )
     provisioning = Provisioning(engine, territories, provided, base_url)
     images = _images(settings, engine, listener)
     more = _modalities(settings, engine, database_url)
-    more += _messaging(settings, engine, database_url)
+    more += _messaging(settings, of_tenants, engine, territories)
     if identities is not None:
         more.append(identities.run)
     if trail is not None:
@@ -237,16 +238,17 @@ def _trail(settings: Settings, store: PooledStore, tenants: Tenants) -> Trail | 
     return Trail(store, settings.audit_folder, tenants, strict=settings.audit_strict)
 
 
-def _limited(gate: Gate, settings: Settings) -> Gate:
-    """The gate, where those who ask or fail too often have to wait."""
+def _limited(gate: Gate, settings: Settings, trail: Trail | None) -> Gate:
+    """The gate, where those who ask or fail too often have to wait, and who fails is noted."""
     rate = settings.requests_per_second
     if rate is None:
         rate = 0.0 if is_loopback(settings.host) else _REQUESTS_PER_SECOND
+    noted = gate if trail is None else NotedGate(gate, trail)
     if not rate and isinstance(gate, OpenGate):
-        return gate
+        return noted
     failures = settings.failures_per_minute
     requests = Buckets(rate, rate * _SECONDS_AT_ONCE) if rate else None
-    return LimitingGate(gate, requests, Buckets(failures / 60, failures))
+    return LimitingGate(noted, requests, Buckets(failures / 60, failures))
 
 
 def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":
@@ -343,27 +345,30 @@ def _modalities(settings: Settings, engine: Engine, database_url: str) -> list[L
     return [WorklistServer(engine, found, database_url).run]
 
 
-def _messaging(settings: Settings, engine: Engine, database_url: str) -> list[Loop]:
+def _messaging(
+    settings: Settings, of_tenants: TenantSettings, engine: Engine, tenants: Tenants
+) -> list[Loop]:
     """What receives and sends HL7 v2 messages, if the settings want it."""
     found = read_messaging(settings.mllp_config, settings.mllp_port, settings.mllp_host)
-    if not found.listeners and not found.destinations:
-        return [partial(watch_nothing, engine, DEFAULT_TENANT)]
+    loops: list[Loop] = [partial(watch_nothing, engine, tenants, found.tenants)]
+    if not found.tenants:
+        return loops
     # Not imported by processes that do without: mapping takes a moment and memory.
     from fhir_server.messaging.service import Messaging
     from fhir_server.messaging.writing import shipped_writer
 
-    keep = settings.message_retention_days
-    mapper = shipped_mapper(settings.time_zone)
-    service = Messaging(
-        engine,
-        DEFAULT_TENANT,
-        found,
-        mapper,
-        writer=shipped_writer(folder("mappings")),
-        database_url=database_url,
-        keep_days=keep,
-    )
-    return [service.run]
+    for tenant in sorted(found.tenants):
+        own = of_tenants.of(tenant)
+        service = Messaging(
+            engine,
+            tenant,
+            found.of(tenant),
+            shipped_mapper(own.time_zone),
+            writer=shipped_writer(folder("mappings")),
+            keep_days=own.message_retention_days,
+        )
+        loops.append(service.run)
+    return loops
 
 
 def _life(

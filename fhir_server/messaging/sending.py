@@ -43,12 +43,10 @@ class Sending:
         tenant: str,
         settings: MessagingSettings,
         writer: Writer,
-        database_url: str,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._tenant = tenant
-        self._database_url = database_url
         self._ctx = Context(
             tenant=tenant, principal=program("HL7 v2 sender"), base_url=engine.where.base_url
         )
@@ -138,9 +136,7 @@ class Sending:
         """Send what is queued for a destination, whenever no other process does."""
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._database_url, autocommit=True, application_name="fhir-server sending"
-                ) as connection:
+                async with await self._engine.store.lasting(self._tenant) as connection:
                     if await outgoing.hold(connection, self._tenant, destination.name):
                         await self._send_all(connection, destination)
             except (Refusal, psycopg.Error, OSError) as error:

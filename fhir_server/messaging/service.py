@@ -44,7 +44,6 @@ class Messaging:
         mapper: Callable[[], Mapper],
         *,
         writer: Writer,
-        database_url: str,
         keep_days: int | None = None,
     ) -> None:
         self._engine = engine
@@ -57,7 +56,7 @@ class Messaging:
             settings.listeners, intake, max_buffered_bytes=settings.max_buffered_bytes
         )
 
-        self._sending = Sending(engine, tenant, settings, writer, database_url)
+        self._sending = Sending(engine, tenant, settings, writer)
 
     async def run(self) -> None:
         """Receive, carry out and send until cancelled."""

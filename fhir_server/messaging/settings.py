@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fhir_server.storage.migrate import DEFAULT_TENANT, schema_name
 
 MEBIBYTE = 1024 * 1024
 
@@ -14,6 +16,7 @@ OrderMessage = Literal["ORM_O01", "OMG_O19", "OML_O21", "OMI_O23"]
 OrderType = Literal["imaging", "laboratory", "procedure"]
 Sent = Literal["orders", "reports", "patients"]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+_Tenant = Annotated[str, AfterValidator(lambda name: schema_name(name) and name)]
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -63,6 +66,7 @@ class ClientTls(_Part):
 class ListenerSettings(_Part):
     """A port on which messages are received.
 
+    tenant: the territory that gets them.
     allow: networks that may connect; all may if none is named.
     processing_ids: which messages are taken, by MSH-11.1; all are if none is named.
     unknown: what becomes of messages that no rules are for.
@@ -73,6 +77,7 @@ class ListenerSettings(_Part):
     """
 
     name: _Name
+    tenant: _Tenant = DEFAULT_TENANT
     host: str = "127.0.0.1"
     port: _Port
     tls: ServerTls | None = None
@@ -91,6 +96,7 @@ class ListenerSettings(_Part):
 class DestinationSettings(_Part):
     """A system to which messages are sent.
 
+    tenant: the territory of which it is told.
     application, facility: MSH-5 and MSH-6, and MSH-3 and MSH-4 of what comes from there: what its
         own messages change is not sent back to it.
     sends: what it is told of. order_types: of which orders; all types if none is named.
@@ -98,6 +104,7 @@ class DestinationSettings(_Part):
     """
 
     name: _Name
+    tenant: _Tenant = DEFAULT_TENANT
     host: str
     port: _Port
     tls: ClientTls | None = None
@@ -127,6 +134,21 @@ class MessagingSettings(_Part):
     destinations: tuple[DestinationSettings, ...] = ()
     max_buffered_bytes: int = Field(256 * MEBIBYTE, ge=MEBIBYTE)
     at_once: int = Field(4, ge=1)
+
+    @property
+    def tenants(self) -> frozenset[str]:
+        """The territories that receive or send."""
+        listening = {each.tenant for each in self.listeners}
+        return frozenset(listening | {each.tenant for each in self.destinations})
+
+    def of(self, tenant: str) -> "MessagingSettings":
+        """What concerns one territory."""
+        return self.model_copy(
+            update={
+                "listeners": tuple(each for each in self.listeners if each.tenant == tenant),
+                "destinations": tuple(each for each in self.destinations if each.tenant == tenant),
+            }
+        )
 
     @model_validator(mode="after")
     def _apart(self) -> "MessagingSettings":

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import psycopg
 
@@ -13,6 +13,7 @@ from fhir_server.storage import outgoing
 log = logging.getLogger(__name__)
 
 _AFTER_FAILURE = 1.0
+_LOOK_EVERY = 5.0
 
 
 async def watch(engine: Engine, tenant: str, types: Collection[str]) -> None:
@@ -27,7 +28,16 @@ async def watch(engine: Engine, tenant: str, types: Collection[str]) -> None:
             await asyncio.sleep(_AFTER_FAILURE)
 
 
-async def watch_nothing(engine: Engine, tenant: str) -> None:
-    """For a server without destinations: what one before it noted is noted no more."""
-    await watch(engine, tenant, ())
-    await asyncio.Event().wait()
+async def watch_nothing(
+    engine: Engine, tenants: Callable[[], Collection[str]], sending: Collection[str]
+) -> None:
+    """For tenants without destinations: what was noted for former ones is noted no more.
+
+    sending: the tenants that see to it themselves.
+    """
+    done = set(sending)
+    while True:
+        for tenant in set(tenants()) - done:
+            await watch(engine, tenant, ())
+            done.add(tenant)
+        await asyncio.sleep(_LOOK_EVERY)

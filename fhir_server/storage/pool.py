@@ -90,6 +90,10 @@ class ConnectionPool:
         except TimeoutError:
             raise psycopg.OperationalError("no connection is free") from None
 
+    async def lasting(self, role: str) -> Connection:
+        """One beside the pool, for who keeps it: it does not come back, and is not counted."""
+        return await self._opened(role)
+
     async def release(self, connection: Connection) -> None:
         """Give one back."""
         role = self._roles[connection]
@@ -145,14 +149,11 @@ class ConnectionPool:
 
     async def _connect(self, role: str) -> Connection:
         """A new one, for which there is room; tried until the time is up."""
-        options = f"{self._options} -c role={role}" if role else self._options
         pause = _FIRST_PAUSE
         try:
             while True:
                 try:
-                    connection: Connection = await AsyncConnection.connect(
-                        self._url, autocommit=True, options=options, prepare_threshold=0
-                    )
+                    connection = await self._opened(role)
                 except psycopg.OperationalError:
                     # It may be starting.
                     await asyncio.sleep(pause)
@@ -162,8 +163,15 @@ class ConnectionPool:
         except BaseException:
             self._give_up()
             raise
-        connection.prepared_max = _MOST_STATEMENTS
         self._roles[connection] = role
+        return connection
+
+    async def _opened(self, role: str) -> Connection:
+        options = f"{self._options} -c role={role}" if role else self._options
+        connection: Connection = await AsyncConnection.connect(
+            self._url, autocommit=True, options=options, prepare_threshold=0
+        )
+        connection.prepared_max = _MOST_STATEMENTS
         return connection
 
     async def _drop(self, connection: Connection) -> None:

@@ -42,6 +42,9 @@ class Store(Protocol):
     def server(self) -> "AsyncConnectionContext":
         """A connection to what is no tenant's, the schema `fhir_server`; autocommit."""
 
+    async def lasting(self, tenant: str) -> Connection:
+        """A connection to a tenant's data that the caller keeps and closes, beside all others."""
+
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""
 
@@ -141,6 +144,10 @@ class PooledStore:
     def server(self) -> "_Borrowed":
         """A connection to what is no tenant's, the schema `fhir_server`; autocommit."""
         return _Borrowed(self, self._pool, None)
+
+    async def lasting(self, tenant: str) -> Connection:
+        """A connection to a tenant's data that the caller keeps and closes, beside all others."""
+        return await self._pool.lasting(await self.role(tenant))
 
     async def role(self, tenant: str) -> str:
         """The role that has a tenant's rights; empty if the login has them itself.
@@ -291,6 +298,10 @@ class BoundStore:
     def server(self) -> AsyncConnectionContext:
         """A connection to what is no tenant's, outside the transaction."""
         return self._store.server()
+
+    async def lasting(self, tenant: str) -> Connection:
+        """A connection outside the transaction."""
+        return await self._store.lasting(tenant)
 
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""
