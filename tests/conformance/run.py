@@ -27,6 +27,7 @@ from tests.conformance import (
     testscripts,
     xml_examples,
 )
+from tests.conformance.tokens import access_token
 from tests.conftest import running_server
 
 ROOT = Path(__file__).parents[2]
@@ -57,11 +58,15 @@ def scores(suites: Path) -> list[score.Score]:
                 )
                 found += _timed("searches", lambda: searches.run(base_url, package, since))
                 found += _timed("patches", lambda: patches.run(base_url, lenient, suites))
-        # An empty one, since scripts count what they find.
-        empty = ["--data-dir", str(workplace / "empty")]
-        with running_server(workplace, *empty) as server, _lenient(workplace) as lenient:
+        # An empty one, since scripts count what they find; with authentication, as in hospitals.
+        empty = workplace / "empty"
+        guarded = ["--data-dir", str(empty), "--authentication", "embedded"]
+        with running_server(workplace, *guarded) as server, _lenient(workplace) as lenient:
             url = server.base_url
-            found += _timed("TestScripts", lambda: testscripts.run(url, lenient, suites, package))
+            token = access_token(url, empty)
+            found += _timed(
+                "TestScripts", lambda: testscripts.run(url, token, lenient, suites, package)
+            )
         found += _timed("official TestScripts", lambda: testscripts.examples(package))
         found += _timed("XML", lambda: xml_examples.run(package))
         found += _timed("FHIRPath", lambda: fhirpath.run(suites))

@@ -59,15 +59,16 @@ def broken_fixtures() -> list[BrokenFixture]:
     return [BrokenFixture(**each) for each in tomllib.loads(EXCEPTIONS.read_text())["fixture"]]
 
 
-def run(base_url: str, lenient_url: str, suites: Path, package: Path) -> list[Score]:
+def run(base_url: str, token: str, lenient_url: str, suites: Path, package: Path) -> list[Score]:
     """The scores of the suite: of a test with several values, the worst counts.
 
+    token: for the server, which asks for one.
     lenient_url: a server that demands no invariants, for the scripts of `broken_fixtures`.
     """
     started = time.monotonic()
     suite = suites / "testscripts" / "ignixa"
     lenient = {each.script for each in broken_fixtures()}
-    results = asyncio.run(_results(base_url, suite, package))
+    results = asyncio.run(_results(base_url, suite, package, token=token))
     needless = {each.label for each in results if each.label in lenient and not _refused(each)}
     results = [each for each in results if each.label not in lenient]
     results += asyncio.run(_results(lenient_url, suite, package, lenient))
@@ -128,11 +129,15 @@ def _tests(result: ScriptResult) -> list[list[PartResult]]:
 
 
 async def _results(
-    base_url: str, suite: Path, package: Path, only: Collection[str] = ()
+    base_url: str,
+    suite: Path,
+    package: Path,
+    only: Collection[str] = (),
+    token: str | None = None,
 ) -> list[ScriptResult]:
     # The scripts mean any success by `okay`, as some of their descriptions say.
     options = Options(variables={"runId": "${D8}"}, examples=package, any_success=True)
-    async with Client([base_url]) as client:
+    async with Client([base_url], token=token) as client:
         server = Server(client, {1: base_url})
         wanted = [
             each.script
