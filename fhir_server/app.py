@@ -243,12 +243,12 @@ def _limited(gate: Gate, settings: Settings, trail: Trail | None) -> Gate:
     rate = settings.requests_per_second
     if rate is None:
         rate = 0.0 if is_loopback(settings.host) else _REQUESTS_PER_SECOND
-    noted = gate if trail is None else NotedGate(gate, trail)
-    if not rate and isinstance(gate, OpenGate):
-        return noted
-    failures = settings.failures_per_minute
-    requests = Buckets(rate, rate * _SECONDS_AT_ONCE) if rate else None
-    return LimitingGate(noted, requests, Buckets(failures / 60, failures))
+    if rate or not isinstance(gate, OpenGate):
+        failures = settings.failures_per_minute
+        requests = Buckets(rate, rate * _SECONDS_AT_ONCE) if rate else None
+        gate = LimitingGate(gate, requests, Buckets(failures / 60, failures))
+    # Outermost, so that nobody fills the trail.
+    return gate if trail is None else NotedGate(gate, trail)
 
 
 def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":

@@ -381,7 +381,7 @@ class Settings(BaseSettings):
     @property
     def audited(self) -> bool:
         """Whether there is an audit trail."""
-        return self.audit == "on"
+        return self.audit == "on" or (self.audit == "auto" and self.authentication != "off")
 
     @property
     def audit_folder(self) -> Path:

@@ -32,7 +32,7 @@ _IP = "2"
 REST = (EVENT_TYPE, "rest")
 # What happened, by the door through which; what is not here came in by FHIR.
 TYPES = {
-    "auth": (DCM, "110114"),
+    "login": (DCM, "110114"),
     "dicomweb": (DCM, "110103"),
     "upload": (DCM, "110107"),
     "mllp": (DCM, "110107"),

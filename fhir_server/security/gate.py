@@ -46,6 +46,14 @@ class Gate(Protocol):
         """Who asks. Raises `Unauthorized`, and a 403 `Refusal` for a territory not theirs."""
 
 
+class Elsewhere(Refusal):
+    """Somebody known asks for a territory that is not theirs."""
+
+    def __init__(self, refusal: Refusal, principal: Principal) -> None:
+        super().__init__(refusal.issues, status=refusal.status, headers=refusal.headers)
+        self.principal = principal
+
+
 class Authenticator(Protocol):
     """Knows who somebody is by a token."""
 
@@ -72,7 +80,10 @@ class TokenGate:
     async def admit(self, asked: Asked) -> Admitted:
         """Whom the token tells of. Raises `Unauthorized`, and a 403 `Refusal`."""
         principal = await self._authenticator.principal(_bearer(asked.headers))
-        tenant = chosen(asked, principal.tenants, self._territories())
+        try:
+            tenant = chosen(asked, principal.tenants, self._territories())
+        except Refusal as refusal:
+            raise Elsewhere(refusal, principal) from None
         return Admitted(principal, tenant, self._policy.access(principal))
 
 

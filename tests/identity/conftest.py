@@ -46,7 +46,9 @@ def administration(connections: Connections) -> Administration:
 
 
 @pytest.fixture(scope="module")
-async def root(database: str, administration: Administration) -> AsyncIterator[httpx.ASGITransport]:
+async def root(
+    database: str, administration: Administration, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.ASGITransport]:
     """The application, whose base URL is `http://localhost:8080/fhir`."""
     open_app = build(Settings(database_pool=4), database, gate=OpenGate())
     async with (
@@ -57,7 +59,9 @@ async def root(database: str, administration: Administration) -> AsyncIterator[h
             url = f"/fhir/{each['resourceType']}/{each['id']}"
             answer = await client.put(url, json=each, headers={"Prefer": "return=minimal"})
             assert answer.status_code == 201, answer.text
-    app = build(Settings(database_pool=4, authentication="embedded"), database)
+    folder = tmp_path_factory.mktemp("audit")
+    settings = Settings(database_pool=4, authentication="embedded", audit_dir=folder)
+    app = build(settings, database)
     async with app.pages.router.lifespan_context(app.pages):
         yield httpx.ASGITransport(app=app)
 
