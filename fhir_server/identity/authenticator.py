@@ -42,6 +42,7 @@ class Remembering:
         self._claims = ByClaims(base_url)
         self._now = now
         self._known: OrderedDict[bytes, tuple[Principal, float, str]] = OrderedDict()
+        self._forgotten = 0
 
     async def principal(self, token: str) -> Principal:
         """Who asks. Raises `Unauthorized`, and `Unavailable` while that cannot be found out."""
@@ -50,17 +51,21 @@ class Remembering:
         if known is not None and self._now() < known[1]:
             return known[0]
         self._known.pop(digest, None)
+        before = self._forgotten
         verified = await self._verifier.verified(token)
         issuer = verified.issuer.issuer
         found, seconds = await self._judges.get(issuer, self._claims).judge(verified)
         until = min(self._now() + seconds, verified.expires + LEEWAY_SECONDS)
-        self._known[digest] = found, until, issuer
+        if before == self._forgotten:
+            # Else what was found may be what was to be forgotten.
+            self._known[digest] = found, until, issuer
         while len(self._known) > _MOST_REMEMBERED:
             self._known.popitem(last=False)
         return found
 
     def forget(self, issuer: str) -> None:
         """Ask again for every token of an issuer."""
+        self._forgotten += 1
         for digest in [each for each, known in self._known.items() if known[2] == issuer]:
             del self._known[digest]
 

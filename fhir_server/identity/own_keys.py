@@ -5,6 +5,7 @@ same ones, and whoever could read them there could write users too.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +49,9 @@ class OwnKeys:
         self._now = now
         self._lock = threading.Lock()
         self._keys: tuple[tuple[Key, datetime], ...] = ()
-        self._looked = 0.0
+        self._looked = -math.inf
+        # How often they have changed, and how often when they were looked at last.
+        self._changes = self._seen = 0
 
     def signing(self, algorithm: str) -> Key:
         """The key that signs now."""
@@ -65,6 +68,8 @@ class OwnKeys:
 
     async def of(self, algorithm: str, kid: str | None) -> Key | None:
         """The key for a token; None if there is none like it."""
+        if self._changes != self._seen or time.monotonic() - self._looked > _LOOK_EVERY_SECONDS:
+            await asyncio.to_thread(self._look, _LOOK_EVERY_SECONDS)
         found = self._choose(algorithm, kid)
         if found is None:
             await asyncio.to_thread(self._look, _LOOK_AGAIN_SECONDS)
@@ -73,7 +78,7 @@ class OwnKeys:
 
     def forget(self) -> None:
         """Look again: others may have changed them."""
-        self._looked = 0.0
+        self._changes += 1
 
     def replace(self) -> None:
         """Believe no token of before: somebody may have got hold of the keys."""
@@ -89,14 +94,16 @@ class OwnKeys:
 
     def _look(self, every: float) -> None:
         with self._lock:
-            if self._keys and time.monotonic() - self._looked < every:
+            changes = self._changes
+            known = self._keys and changes == self._seen
+            if known and time.monotonic() - self._looked < every:
                 return
             with self._connections.transaction() as connection:
                 found = signing_keys(connection)
             if not _is_complete(found, self._now()):
                 found = self._renewed()
             self._keys = tuple((_read(each.key), each.signs) for each in found)
-            self._looked = time.monotonic()
+            self._looked, self._seen = time.monotonic(), changes
 
     def _renewed(self) -> list[SigningKey]:
         """With new keys in place of those that become old."""

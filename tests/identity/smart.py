@@ -107,7 +107,7 @@ class Smart:
     async def _allow(self, page: httpx.Response, patient: str) -> httpx.Response:
         return await self.decide(page, "allow", **({"patient": patient} if patient else {}))
 
-    async def exchange(self, code: str, **more: str | None) -> httpx.Response:
+    async def exchange(self, code: str, /, **more: str | None) -> httpx.Response:
         """What the token endpoint answers to a code."""
         given: Mapping[str, str | None] = {
             "grant_type": "authorization_code",
