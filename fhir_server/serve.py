@@ -18,6 +18,7 @@ import psycopg
 from pydantic import SecretStr
 
 from fhir_server.dicom.local import DoesNotRun, LocalOrthanc, NotInstalled, kept_secret
+from fhir_server.identity.requirements import identity_problem
 from fhir_server.logs import configure_logs
 from fhir_server.messaging.settings import read_messaging
 from fhir_server.secret_settings import plain
@@ -69,6 +70,7 @@ def _impossible(settings: Settings) -> str:
     """Why the server cannot or must not start; empty if it may."""
     return (
         exposure(settings.host, settings.authentication)
+        or identity_problem(settings)
         or tls_problem(settings)
         or _unsealable(settings)
         or _taken(settings)
