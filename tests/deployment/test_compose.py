@@ -101,6 +101,13 @@ def test_only_the_server_reaches_the_database() -> None:
     assert "ports" not in services()["postgres"]
 
 
+def test_orthanc_runs_our_script_and_has_no_pages_of_its_own() -> None:
+    environment = services()["orthanc"]["environment"]
+    mounts = [each.split(":") for each in services()["orthanc"]["volumes"]]
+    assert ["./orthanc/bridge.py", environment["ORTHANC__PYTHON_SCRIPT"], "ro"] in mounts
+    assert environment["ORTHANC_EXPLORER_2_ENABLED"] == "false"
+
+
 def test_the_fhir_server_does_not_wait_for_orthanc() -> None:
     assert set(services()["server"]["depends_on"]) == {"postgres"}
 

@@ -14,7 +14,8 @@ import pytest
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+FOLDER = Path("/usr/share/orthanc/plugins")
+PLUGINS = [FOLDER / "libOrthancDicomWeb.so", FOLDER / "libOrthancPython.so"]
 CREDENTIALS = ("bridge", "orthanc-secret")
 
 
@@ -22,8 +23,8 @@ CREDENTIALS = ("bridge", "orthanc-secret")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of an Orthanc that runs orthanc.json with ports and folders of its own."""
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
-    if not program or not PLUGIN.exists():
-        pytest.skip("Orthanc with its DICOMweb plugin is not installed")
+    if not program or not all(each.exists() for each in PLUGINS):
+        pytest.skip("Orthanc with its plugins for DICOMweb and Python is not installed")
     data = tmp_path_factory.mktemp("orthanc")
     configuration = tmp_path_factory.mktemp("orthanc-configuration")
     port = free_port()
@@ -31,7 +32,8 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     own = {
         "StorageDirectory": str(data),
         "IndexDirectory": str(data),
-        "Plugins": [str(PLUGIN)],
+        "Plugins": [str(each) for each in PLUGINS],
+        "PythonScript": str(ROOT / "orthanc" / "bridge.py"),
     }
     shipped = json.loads((configuration / "orthanc.json").read_text())
     shipped |= {"HttpPort": port, "DicomPort": free_port()}
@@ -81,6 +83,18 @@ def test_credentials_come_from_the_environment(orthanc: str) -> None:
 def test_dicomweb_answers(orthanc: str) -> None:
     response = httpx.get(f"{orthanc}/dicom-web/studies", auth=CREDENTIALS)
     assert (response.status_code, response.json()) == (200, [])
+
+
+def test_what_containers_ask_for_their_health_is_answered(orthanc: str) -> None:
+    answer = httpx.get(f"{orthanc}/changes?last", auth=CREDENTIALS)
+    assert (answer.status_code, answer.json()["Last"]) == (200, 0)
+
+
+def test_our_script_runs_and_shuts_doors(orthanc: str) -> None:
+    assert "python" in httpx.get(f"{orthanc}/plugins", auth=CREDENTIALS).json()
+    for method, path in (("DELETE", "/changes"), ("POST", "/tools/shutdown"), ("GET", "/ui/app/")):
+        answer = httpx.request(method, f"{orthanc}{path}", auth=CREDENTIALS)
+        assert answer.status_code in (403, 404), path
 
 
 def test_an_unknown_device_cannot_be_mistaken_for_a_known_one(orthanc: str) -> None:
