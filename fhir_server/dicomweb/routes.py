@@ -12,6 +12,7 @@ from fhir_server.dicom.orthanc import Orthanc
 from fhir_server.dicomweb import accepting
 from fhir_server.dicomweb.asking import understood
 from fhir_server.dicomweb.finding import Finding
+from fhir_server.dicomweb.noting import noting
 from fhir_server.dicomweb.pictures import Pictures
 from fhir_server.dicomweb.places import Place, bulk_path, place
 from fhir_server.dicomweb.retrieving import JSON, Retrieving, frame_numbers
@@ -30,6 +31,7 @@ _STUDY = "/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
 _EVERY = (_STUDY, _SERIES, _INSTANCE)
+_STUDY_UID = "0020000D"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -45,6 +47,7 @@ class DicomWeb:
         self._pictures = Pictures(archive, self._finding)
         self._uploads = uploads
         self._doorway = doorway
+        self._audit = engine.audit
 
     @property
     def routes(self) -> APIRouter:
@@ -53,7 +56,7 @@ class DicomWeb:
 
         def add(path: str, handler: Handler, method: str = "GET") -> None:
             routes.add_api_route(
-                path, answering(handler), methods=[method],
+                path, answering(noting(self._audit, handler)), methods=[method],
                 include_in_schema=False, response_model=None,
             )  # fmt: skip
 
@@ -81,6 +84,7 @@ class DicomWeb:
         accepting.check_json(_accept(request))
         query = understood("study", request.query_params.multi_items())
         rows = await self._finding.studies(await self._context(request), query, self._base(request))
+        request.state.shown = [row[_STUDY_UID]["Value"][0] for row in rows if _STUDY_UID in row]
         return _rows(rows, fuzzy=query.fuzzy)
 
     async def find_in_study(self, request: Request) -> Response:
@@ -156,7 +160,9 @@ class DicomWeb:
         return Response(msgspec.json.encode(found), status, NO_SNIFF, media_type=JSON)
 
     async def _context(self, request: Request) -> Context:
-        return await self._doorway.context(request)
+        request.state.ctx = await self._doorway.context(request)
+        ctx: Context = request.state.ctx
+        return ctx
 
     def _base(self, request: Request) -> str:
         return self._doorway.root(request) + PATH

@@ -76,6 +76,7 @@ def viewer(
         "--database-url", database, "--workers", "1", "--orthanc-url", orthanc.url,
         "--orthanc-user", orthanc.settings.user,
         "--orthanc-poll", "0.2", "--orthanc-compare", "1", "--cors-origins", page,
+        "--audit", "on", "--audit-dir", str(folder / "audit"),
     ]  # fmt: skip
     secret = {"FHIR_SERVER_ORTHANC_PASSWORD": orthanc.settings.password}
     with (
