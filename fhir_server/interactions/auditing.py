@@ -99,7 +99,7 @@ def change_line(
         return None
     type_, id_ = identity
     action = CREATE if version == 1 else _ACTIONS.get(method, UPDATE)
-    shown = list(dict.fromkeys(_patients(json)))
+    shown = list(dict.fromkeys(patients_in(json)))
     name = _CHANGES.get(method, method)
     return audit.line(ctx, Event(action, name, type_, id_, version, version - 1, shown))
 
@@ -144,13 +144,13 @@ def _shown(result: Result, base_url: str) -> list[str]:
     body = result.body
     if body is None:
         return []
-    found = _patients(body)
+    found = patients_in(body)
     if not result.id:
         found += _entries(body, base_url)
     return list(dict.fromkeys(found))
 
 
-def _patients(json: bytes) -> list[str]:
+def patients_in(json: bytes) -> list[str]:
     """`Patient/id` of each patient that is named as a whole by some value or at the end of one."""
     found = []
     before, *parts = json.split(_MENTION)

@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
@@ -32,6 +33,7 @@ from fhir_server.worklist.encoding import Encoding
 from fhir_server.worklist.entries import Entries
 from fhir_server.worklist.export import Export
 from fhir_server.worklist.mpps import Mpps, Refused
+from fhir_server.worklist.noting import note_steps
 from fhir_server.worklist.reading import Found, TooMany, Wanted, read_steps
 from fhir_server.worklist.settings import WorklistSettings
 
@@ -133,15 +135,25 @@ class WorklistServer:
             yield _UNABLE, None
             return
         encoding = _encoding(event, self._settings.character_set(_caller(event)))
-        for step in steps:
+        answers = [(step, answer(keys, self._entries.entry(step), encoding)) for step in steps]
+        told = [(step, found) for step, found in answers if found is not None]
+        try:
+            self._note(event, [step for step, _ in told])
+        except (Refusal, TimeoutError):
+            yield _UNABLE, None
+            return
+        for _, found in told:
             if event.is_cancelled:
                 yield CANCELLED, None
                 return
-            found = answer(keys, self._entries.entry(step), encoding)
-            if found is not None:
-                yield PENDING, found
+            yield PENDING, found
         if encoding.nearest:
             log.warning("%s lacks letters of the worklist: the nearest are sent", encoding.name)
+
+    def _note(self, event: evt.Event, steps: list[Found]) -> None:
+        ctx = step_context(_caller(event), self._engine.where.base_url)
+        address = str(event.assoc.requestor.address or "")
+        self._wait(note_steps(self._engine.audit, replace(ctx, address=address), steps))
 
     def _create(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """N-CREATE of a performed procedure step (PS3.4 F.7.2.1)."""

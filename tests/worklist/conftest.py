@@ -24,11 +24,13 @@ class House:
 
 
 @pytest.fixture(scope="module")
-async def house(database: str) -> AsyncIterator[House]:
+async def house(database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """A server that any modality may ask; OLDCT knows Latin-1 only, ASCII ASCII only."""
     port = free_port()
     settings = Settings(
         database_pool=8,
+        audit="on",
+        audit_dir=tmp_path_factory.mktemp("audit"),
         time_zone="Europe/Berlin",
         worklist_port=port,
         worklist_title=TITLE,
