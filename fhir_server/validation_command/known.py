@@ -85,7 +85,7 @@ class Known:
 
 class _NoDatabase:
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[None]:
+    async def connection(self, tenant: str) -> AsyncIterator[None]:
         yield None
 
 
