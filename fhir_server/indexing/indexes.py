@@ -41,7 +41,6 @@ class Indexes:
     ) -> None:
         self._extractor_for = extractor_for
         self.seals = seals
-        self._problems: dict[str, Unavailable] = {}
         official = SearchParameters()
         self._official = SearchIndex(official, extractor_for(official))
         self._by_tenant: dict[str, SearchIndex] = {}
@@ -50,7 +49,7 @@ class Indexes:
         """What this process holds. Raises `Unavailable` before it was first read."""
         index = self._by_tenant.get(tenant)
         if index is None:
-            if (problem := self._problems.get(tenant)) is not None:
+            if self.seals is not None and (problem := self.seals.problem(tenant)) is not None:
                 raise problem
             text = "The search parameters are not read from the database yet"
             raise Unavailable(Issue("transient", text), headers=_SOON)
@@ -63,6 +62,8 @@ class Indexes:
     def forget(self, tenant: str) -> None:
         """Keep nothing of a tenant that is not served any more."""
         self._by_tenant.pop(tenant, None)
+        if self.seals is not None:
+            self.seals.forget(tenant)
 
     async def reload(self, connection: Connection, tenant: str) -> SearchIndex:
         """Read what there is now; what did not change is kept.
@@ -86,9 +87,8 @@ class Indexes:
             seal = None
             if self.seals is not None:
                 seal = await self.seals.adopt(connection, tenant, state.sealing)
-        except Unavailable as problem:
+        except Unavailable:
             self._by_tenant.pop(tenant, None)
-            self._problems[tenant] = problem
             raise
         known = self._by_tenant.get(tenant)
         if known is not None and known is not before and known.generation > state.generation:

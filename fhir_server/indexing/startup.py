@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from fhir_server.fhir_json import decode
@@ -55,8 +56,10 @@ async def _seal(connection: Connection, tenant: str, seals: Seals, now: datetime
     if changed is not None:
         generation = await index_state.begin_generation(connection, tenant)
         assert changed.generation == generation
+        if not await index_state.has_resources(connection, tenant):
+            changed = replace(changed, former={}, state=keys.READY)
         await keys.change(connection, tenant, changed)
-    if changed is not None or state.sealing.state != keys.READY:
+    if (changed or state.sealing).state != keys.READY:
         await enqueue_resealing(connection, tenant, now)
 
 

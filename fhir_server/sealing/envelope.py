@@ -1,8 +1,7 @@
 """Content with its sealed elements as one ciphertext, bound to where it belongs (AES-256-GCM).
 
 A resource's sealed elements, and those of the resources in it, become one property `~sealed`. All
-else stays as it was, so that PostgreSQL and search see it. The name of no element begins so, and a
-text has the quotes around it escaped: what has no such property is known at a glance.
+else stays as it was, so that PostgreSQL and search see it.
 """
 
 import os
@@ -17,9 +16,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fhir_server.fhir_json import decode, encode
+from fhir_server.storage.seal import NAME
 
-NAME = "~sealed"
-_MARK = b'"~sealed"'
 _FIELD = re.compile(rb'"~sealed": ?"1\.([0-9]+)\.([A-Za-z0-9_=-]*)"')
 _NONCE = 12
 _SEPARATOR = "\x1f"
@@ -62,11 +60,6 @@ class Cipher:
 def place_of(tenant: str, type_: str, id_: str) -> str:
     """Where the ciphertext of a resource belongs; it opens nowhere else."""
     return _SEPARATOR.join((tenant, type_, id_))
-
-
-def is_sealed(content: bytes) -> bool:
-    """Whether content has a ciphertext in it."""
-    return _MARK in content
 
 
 def key_number(content: bytes) -> int:

@@ -11,7 +11,6 @@ from fhir_server.sealing.envelope import (
     Cipher,
     Taker,
     WrongKey,
-    is_sealed,
     key_number,
     place_of,
     seal,
@@ -23,7 +22,7 @@ from fhir_server.search.keys import Keyed
 from fhir_server.search.sealed import Sealed
 from fhir_server.storage import keys
 from fhir_server.storage.keys import CHANGING, DATA, READY, SEARCH, HeldKey, SealState
-from fhir_server.storage.seal import CannotOpen, Seal
+from fhir_server.storage.seal import CannotOpen, Seal, is_sealed
 from fhir_server.storage.store import Connection
 
 log = logging.getLogger(__name__)
@@ -80,18 +79,18 @@ class LockedSeal:
 
     def __init__(self, policy: Policy, reason: str) -> None:
         self._taker = Taker(policy.properties)
-        self._reason = reason
+        self.refusal = _locked(reason)
 
     def seal(self, type_: str, id_: str, content: bytes) -> bytes:
         """What has nothing to be sealed. Raises `Unavailable` for anything else."""
         if self._taker.may_take(type_, content):
-            raise _locked(self._reason)
+            raise self.refusal
         return content
 
     def open(self, type_: str, id_: str, content: bytes) -> bytes:
         """What is not sealed. Raises `Unavailable` for anything else."""
         if is_sealed(content):
-            raise _locked(self._reason)
+            raise self.refusal
         return content
 
 
@@ -125,6 +124,7 @@ class Seals:
         self._policy = NOTHING if policy is None and master is not None else policy
         self._master = master
         self._held: dict[str, _Held] = {}
+        self._plain: set[str] = set()
 
     # At a start
 
@@ -144,7 +144,7 @@ class Seals:
                 return None
             state = await self._with_keys(connection, tenant, state, now)
         except KeyProblem as problem:
-            raise _locked(str(problem)) from None
+            raise self._lock(tenant, state, str(problem)) from None
         held = Policy(state.elements)
         former = held if state.state != CHANGING else held | Policy(state.former)
         return replace(
@@ -204,6 +204,9 @@ class Seals:
         """
         held = self._held.get(tenant)
         if state.newest == 0:
+            if tenant not in self._plain:
+                self._plain.add(tenant)
+                self._store.use_seal(tenant, None)
             return None
         if held is not None and held.order >= state.order and isinstance(held.seal, TenantSeal):
             return held.sealed
@@ -213,10 +216,7 @@ class Seals:
         try:
             await self._read_keys(connection, tenant, ciphers, search)
         except KeyProblem as problem:
-            locked = LockedSeal(policy, str(problem))
-            self._held[tenant] = _Held(state.order, policy, locked, ciphers, search)
-            self._store.use_seal(tenant, locked)
-            raise _locked(str(problem)) from None
+            raise self._lock(tenant, state, str(problem)) from None
         held = self._held.get(tenant)
         if held is not None and held.order >= state.order and isinstance(held.seal, TenantSeal):
             # Somebody else read later what was read here earlier.
@@ -231,6 +231,16 @@ class Seals:
         held.order, held.search_key = state.order, state.search_key
         self._held[tenant] = held
         return held.sealed
+
+    def _lock(self, tenant: str, state: SealState, reason: str) -> Unavailable:
+        """Let nothing that is sealed in or out until the keys can be had; gives why."""
+        held = self._held.get(tenant)
+        policy = Policy(state.elements) | (self._policy or NOTHING)
+        seal = LockedSeal(policy, reason)
+        ciphers, search = (held.ciphers, held.search) if held else ({}, {})
+        self._held[tenant] = _Held(state.order, policy, seal, ciphers, search)
+        self._store.use_seal(tenant, seal)
+        return seal.refusal
 
     async def _read_keys(
         self,
@@ -251,10 +261,15 @@ class Seals:
             else:
                 search[key.number] = Keyed(plain)
 
+    def problem(self, tenant: str) -> Unavailable | None:
+        """Why a tenant's keys cannot be had; None if they can, or were not asked for."""
+        held = self._held.get(tenant)
+        return held.seal.refusal if held and isinstance(held.seal, LockedSeal) else None
+
     def forget(self, tenant: str) -> None:
         """Keep nothing of a tenant that is not served any more."""
-        if self._held.pop(tenant, None) is not None:
-            self._store.use_seal(tenant, None)
+        self._held.pop(tenant, None)
+        self._plain.discard(tenant)
 
 
 def changes(state: SealState) -> Policy:

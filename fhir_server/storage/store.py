@@ -16,7 +16,7 @@ from fhir_server.outcome import Conflict, Issue, Refusal, Unavailable
 from fhir_server.storage import tenants
 from fhir_server.storage.pool import Connection, ConnectionPool
 from fhir_server.storage.schema import ROW_ID_BLOCK
-from fhir_server.storage.seal import Seal
+from fhir_server.storage.seal import Seal, Unread
 from fhir_server.storage.statements import Statements, statements_for
 
 __all__ = ["PLANNING", "AsyncConnectionContext", "BoundStore", "Connection", "PooledStore", "Store"]
@@ -125,7 +125,11 @@ class PooledStore:
 
     def statements(self, tenant: str) -> Statements:
         """The SQL of a tenant's schema."""
-        return self._sealed.get(tenant) or statements_for(tenant)
+        return self._sealed.get(tenant) or self._guarded(tenant)
+
+    def _guarded(self, tenant: str) -> Statements:
+        found = self._sealed[tenant] = statements_for(tenant).sealed_by(Unread())
+        return found
 
     def use_seal(self, tenant: str, seal: Seal | None) -> None:
         """Have the contents of a tenant go through a seal from now on, or through none.
@@ -133,9 +137,8 @@ class PooledStore:
         What is known of the vocabulary is forgotten: what a seal covers has no texts there.
         """
         self._known_texts.pop(tenant, None)
-        self._sealed.pop(tenant, None)
-        if seal is not None:
-            self._sealed[tenant] = statements_for(tenant).sealed_by(seal)
+        statements = statements_for(tenant)
+        self._sealed[tenant] = statements if seal is None else statements.sealed_by(seal)
 
     def connection(self, tenant: str) -> "_Borrowed":
         """A connection to a tenant's data on which each statement commits by itself."""

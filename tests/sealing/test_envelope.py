@@ -13,12 +13,12 @@ from fhir_server.sealing.envelope import (
     Cipher,
     Taker,
     WrongKey,
-    is_sealed,
     key_number,
     place_of,
     seal,
     unseal,
 )
+from fhir_server.storage.seal import is_sealed
 
 TAKER = Taker(
     {
