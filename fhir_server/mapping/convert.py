@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from fhir_server.mapping.referring import Link, Step, tokens_of
 from fhir_server.mapping.rules import MappingError, ResourceRules, Used
 from fhir_server.mapping.running import Facts, Readers, facts_of, readers_of, start, structure_of
 from fhir_server.mapping.scope import MappingIssue, Mark, Run, Scope
+from fhir_server.mapping.times import span_of
 from fhir_server.mapping.values import Segment
 from fhir_server.workflow.canonicals import BASE
 
@@ -32,6 +34,7 @@ class Mapped:
 
     entries: the resources, those first that others refer to. steps: what becomes of orders, in
     the order of the message. known: whether there are rules for the structure at all.
+    recorded: the first and the last moment at which what it tells may have been recorded.
     trace: the rule behind each element, by container and name, if it was asked for.
     """
 
@@ -43,6 +46,7 @@ class Mapped:
     known: bool
     overlays: tuple[str, ...] = ()
     header: Resource | None = None
+    recorded: tuple[datetime, datetime] | None = None
     trace: Mapping[tuple[int, Any], Mark] = field(default_factory=dict)
 
     def bundle(self) -> Resource:
@@ -172,6 +176,7 @@ class Mapper:
             known=known,
             overlays=overlays,
             header=header.resource if header else None,
+            recorded=span_of(facts.recorded, run.zone),
             trace=run.trace or {},
         )
 

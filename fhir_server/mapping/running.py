@@ -17,7 +17,11 @@ from fhir_server.mapping.values import Segment
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a message says of itself (HL7 v2 2.14.9)."""
+    """What a message says of itself (HL7 v2 2.14.9).
+
+    recorded: when what it tells was recorded, EVN-2, which a message that is sent again keeps; else
+        MSH-7.
+    """
 
     type: str
     event: str
@@ -27,6 +31,7 @@ class Facts:
     time: str
     application: str
     facility: str
+    recorded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +69,16 @@ def _zone(name: str) -> tzinfo:
 
 def facts_of(segments: Sequence[Segment]) -> Facts:
     """What the header of a message says of it."""
-    header = next((each for each in segments if each.name == "MSH"), None)
+    found = {each.name: each for each in reversed(segments) if each.name in ("MSH", "EVN")}
 
-    def read(field: int, part: int = 1) -> str:
-        values = header.field(field) if header else []
-        found = values[0].part(part) if values else None
-        return found.plain if found else ""
+    def read(field: int, part: int = 1, name: str = "MSH") -> str:
+        values = found[name].field(field) if name in found else []
+        value = values[0].part(part) if values else None
+        return value.plain if value else ""
 
-    return Facts(read(9), read(9, 2), read(9, 3), read(12), read(10), read(7), read(3), read(4))
+    recorded = read(2, name="EVN") or read(7)
+    own = (read(9), read(9, 2), read(9, 3), read(12), read(10), read(7), read(3), read(4))
+    return Facts(*own, recorded)
 
 
 def structure_of(facts: Facts, book: Book) -> str:

@@ -5,12 +5,16 @@ Pure: `wanted` says what to look up, `settle` takes what was found.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from fhir_server.mapping.convert import Mapped
 from fhir_server.mapping.entries import Entry, Resource
 from fhir_server.mapping.merging import is_older, merged
 from fhir_server.mapping.scope import MappingIssue
+
+# What a merge says whenever it comes.
+_TIED = ("resourceType", "identifier", "link")
 
 # A type and `system|value`.
 Wanted = tuple[str, str]
@@ -37,12 +41,14 @@ class Plan:
     resources: each resource of the message, in order; those first that others refer to.
     ids: `Type/id` by the URLs of the message's entries. order_ids: for the steps of the message,
     in order, the id of the ServiceRequest that is meant; None for one that is not known.
+    times: by type and id, when what the message tells of a resource was recorded.
     issues: what was met on the way, beside those of the mapping.
     """
 
     resources: list[Settled] = field(default_factory=list)
     ids: dict[str, str] = field(default_factory=dict)
     order_ids: list[str | None] = field(default_factory=list)
+    times: dict[tuple[str, str], datetime] = field(default_factory=dict)
     issues: list[MappingIssue] = field(default_factory=list)
 
 
@@ -68,13 +74,16 @@ def settle(
     found: Mapping[Wanted, Sequence[Resource]],
     new_id: Callable[[], str],
     others: Mapping[str, Resource] | None = None,
+    latest: Mapping[tuple[str, str], datetime] | None = None,
 ) -> Plan:
     """Bring a message to what is stored. Changes the resources of the message in place.
 
     found: for each of `wanted` the resources that have the identifier. others: by `Type/id` those
-    that `survivors` named, and that those named in turn.
+    that `survivors` named, and that those named in turn. latest: when the newest message about each
+    of them was recorded.
     """
     plan = Plan()
+    told = latest or {}
     others = others or {}
     currents: list[tuple[Entry, Resource | None]] = []
     for entry in mapped.entries:
@@ -88,7 +97,10 @@ def settle(
     _absorb(currents)
     for entry, current in currents:
         id_ = plan.ids[entry.full_url].partition("/")[2]
-        new = _new(entry, current, plan)
+        older = _is_overtaken(entry, mapped, told.get((entry.type, id_)))
+        if mapped.recorded and follows(entry) and not older:
+            plan.times[entry.type, id_] = mapped.recorded[0]
+        new = _new(entry, current, plan, older=older)
         plan.resources.append(Settled(entry, entry.type, id_, current, new))
     plan.order_ids = [_order_id(step.order, step.url, found, plan) for step in mapped.steps]
     return plan
@@ -191,15 +203,32 @@ def _token(identifier: Resource) -> tuple[Any, Any]:
     return identifier.get("system"), identifier.get("value")
 
 
-def _new(entry: Entry, current: Resource | None, plan: Plan) -> Resource | None:
+def follows(entry: Entry) -> bool:
+    """Whether the times of messages say which state of a resource is newer."""
+    rules = entry.rules
+    return entry.mode == "update" and rules is not None and rules.data.get("newer") == "message"
+
+
+def _is_overtaken(entry: Entry, mapped: Mapped, latest: datetime | None) -> bool:
+    """Whether a message that was recorded later has told of the resource."""
+    if latest is None or mapped.recorded is None or not follows(entry):
+        return False
+    return mapped.recorded[1] < latest
+
+
+def _new(entry: Entry, current: Resource | None, plan: Plan, *, older: bool) -> Resource | None:
     if current is None:
         return entry.resource
     if entry.mode == "create":
         return None
-    if is_older(entry, current):
+    if older or is_older(entry, current):
         told = f"{entry.type}/{current['id']} is newer than the message; it stays as it is"
         plan.issues.append(MappingIssue("warning", "0", told, ""))
-        return None
+        if "link" not in entry.resource:
+            return None
+        # That records are one is no state that a newer message tells otherwise.
+        kept = {name: entry.resource[name] for name in _TIED if name in entry.resource}
+        entry.resource, entry.deletions = kept, []
     new = merged(entry, current)
     return None if new == current else new
 

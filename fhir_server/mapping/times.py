@@ -16,6 +16,15 @@ _UNITS = {
 }  # fmt: skip
 
 
+# How long what is told by so many digits lasts at most, but for its last second.
+_LENGTHS = {
+    digits: timedelta(seconds=seconds - 1)
+    for digits, seconds in ((4, 366 * 86400), (6, 31 * 86400), (8, 86400), (10, 3600), (12, 60),
+                            (14, 1))
+}  # fmt: skip
+_STARTS = "00000101000000"
+
+
 # Times of a message are told again and again: of the report, of each of its observations.
 @lru_cache(maxsize=4096)
 def fhir_time(text: str, zone: tzinfo, kind: str) -> str | None:
@@ -44,6 +53,17 @@ def fhir_time(text: str, zone: tzinfo, kind: str) -> str | None:
         return None
     fraction = f".{match[7]}" if match[7] else ""
     return f"{moment:%Y-%m-%dT%H:%M:%S}".zfill(19) + fraction + _offset(match[8], moment, zone)
+
+
+def span_of(text: str, zone: tzinfo) -> tuple[datetime, datetime] | None:
+    """The first second that a v2 time may mean, and the last; None for what is no time."""
+    match = _V2.fullmatch(text.strip())
+    if match is None:
+        return None
+    digits = "".join(each or "" for each in match.groups()[:6])
+    start = fhir_time(digits + _STARTS[len(digits) :] + (match[8] or ""), zone, "instant")
+    moment = moment_of(start) if start else None
+    return (moment, moment + _LENGTHS[len(digits)]) if moment else None
 
 
 def _is_date(year: str, month: str, day: str) -> bool:

@@ -29,6 +29,7 @@ from fhir_server.mapping.scope import MappingIssue
 from fhir_server.mapping.settling import Plan
 from fhir_server.messaging import answers, records
 from fhir_server.messaging.lines import Done, Elsewhere, Later, Progress
+from fhir_server.messaging.merging import merged_away, repointed
 from fhir_server.messaging.order_answers import answered, refused
 from fhir_server.messaging.order_steps import OrderWork
 from fhir_server.messaging.resolving import plan_of
@@ -36,7 +37,7 @@ from fhir_server.messaging.settings import ListenerSettings
 from fhir_server.messaging.taking import unwanted
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
 from fhir_server.security.principal import program
-from fhir_server.storage import messages
+from fhir_server.storage import message_times, messages
 from fhir_server.storage.messages import Held, Outcome, Told
 from fhir_server.storage.store import Connection
 
@@ -189,13 +190,17 @@ class Carrying:
         changed = [each for each in changed if each.entry.full_url not in orders.taken]
         entries = [_put(each.type, each.id, each.new) for each in changed]
         targets = [f"{each.type}/{each.id}" for each in changed]
+        moved = await repointed(engine, ctx, connection, merged_away(plan))
+        targets += [each.reference for each in moved]
         beside = [await self._told(engine, ctx, connection, work.held, self._record(work, orders))]
+        beside += moved
         if targets:
             told = str(uuid.uuid4())
             who, type_ = work.sender, records.clean(work.held.type)
             resource = records.provenance(told, work.held.record, targets, who, type_, ctx.now())
             beside.append(Change("Provenance", told, None, resource, "POST"))
         answered_ = await transaction(engine, ctx, Request("POST"), entries, beside)
+        await message_times.tell(connection, self._tenant, plan.times)
         work.produced += [_version(each) for each in answered_]
         work.produced += await orders.take_steps(engine)
         work.issues += orders.issues

@@ -258,6 +258,8 @@ def _same(before: Resource, now: Resource, *beside: str) -> bool:
 
 def _said(resource: Resource) -> bytes:
     said = {name: value for name, value in resource.items() if name not in _ASIDE}
+    # Only a merge changes whom they are about, of which receivers hear from who merges.
+    said.pop("subject", None)
     if resource.get("resourceType") == "ServiceRequest":
         said.pop("identifier", None)
     return encode_sorted(said)

@@ -1,6 +1,8 @@
 """What the resources of a message are here: looked up at once, and held while that is decided."""
 
 import uuid
+from collections.abc import Sequence
+from datetime import datetime
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode
@@ -8,9 +10,9 @@ from fhir_server.interactions.conditional import Condition, matches
 from fhir_server.interactions.engine import Engine
 from fhir_server.mapping.convert import Mapped
 from fhir_server.mapping.entries import Resource
-from fhir_server.mapping.settling import Plan, settle, survivors, wanted
+from fhir_server.mapping.settling import Plan, follows, settle, survivors, wanted
 from fhir_server.messaging.types import RESOURCE_ID
-from fhir_server.storage import resources
+from fhir_server.storage import message_times, resources
 from fhir_server.storage.store import Connection
 
 # A record that took over another one may have been taken over itself.
@@ -36,7 +38,19 @@ async def plan_of(engine: Engine, ctx: Context, connection: Connection, mapped: 
     held = await _held(engine, ctx, connection, {each for found in ids.values() for each in found})
     found = {key: [held[each] for each in given if each in held] for key, given in ids.items()}
     others = await _survivors(engine, ctx, connection, held)
-    return settle(mapped, found, lambda: str(uuid.uuid4()), others)
+    latest = await _latest(ctx, connection, mapped, [*held, *others])
+    return settle(mapped, found, lambda: str(uuid.uuid4()), others, latest)
+
+
+async def _latest(
+    ctx: Context, connection: Connection, mapped: Mapped, references: Sequence[str]
+) -> dict[message_times.Identity, datetime]:
+    """When the newest message about each of these was recorded, if this one may change any."""
+    if not any(follows(each) for each in mapped.entries):
+        return {}
+    parts = (each.partition("/") for each in references)
+    named = [(type_, id_) for type_, _, id_ in parts]
+    return await message_times.latest(connection, ctx.tenant, named)
 
 
 async def _survivors(

@@ -175,6 +175,16 @@ async def matching_keys(
     return found
 
 
+async def holding(
+    connection: Connection, statements: Statements, keys: Sequence[int], excluded: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Type and id of each resource that has any of the search keys, but for excluded types."""
+    cursor = await connection.execute(
+        statements.holding, (list(keys), list(excluded)), prepare=False
+    )
+    return [(type_, id_) for type_, id_ in await cursor.fetchall()]
+
+
 async def create(connection: Connection, statements: Statements, row: Written) -> bool:
     """Store a first version.
 

@@ -259,6 +259,10 @@ class Statements:
             "select generation, pg_current_xact_id()::text from {s}.index_state"
         )
         self.next_row_id = sql("select nextval('{s}.row_id')")
+        self.holding = sql(
+            "select type, id from {s}.resource where keys && %s::bigint[] "
+            "and content is not null and type <> all(%s::text[])"
+        )
         self.matching_keys = sql(
             "select wanted.key, min(r.id), max(r.id) from {s}.resource r "
             "join unnest(%(keys)s::bigint[]) as wanted (key) on wanted.key = any(r.keys) "

@@ -99,6 +99,16 @@ Index(
     postgresql_where=text("state = 'sent'"),
 )
 
+message_time = Table(
+    "message_time",
+    metadata,
+    Column("type", BYTEWISE, nullable=False),
+    Column("id", BYTEWISE, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, comment="when that message was recorded"),
+    PrimaryKeyConstraint("type", "id", name="message_time_pkey"),
+    comment="The newest HL7 v2 message about each resource that messages keep up to date.",
+)
+
 # What each index is for.
 INDEX_PURPOSES = {
     "message_pkey": "one message, and their order",
@@ -106,6 +116,7 @@ INDEX_PURPOSES = {
     "message_waiting": "the next message of a sender",
     "message_finished": "what is older than it has to be kept",
     "message_parked": "messages in error",
+    "message_time_pkey": "whether a message is older than what is stored",
     "outgoing_message_pkey": "one message, and their order",
     "outgoing_message_record": "from the FHIR record to the message",
     "outgoing_message_queue": "the next message for a destination",
