@@ -215,7 +215,9 @@ class _Exchange:
         request.prefer = Prefer.parse(headers.get("prefer"))
         request.if_match = headers.get("if-match")
         request.if_none_match = headers.get("if-none-match")
-        request.if_none_exist = _utf8(headers.get("if-none-exist"))
+        request.if_none_exist = _utf8("If-None-Exist", headers.get("if-none-exist"))
+        if (provenance := _utf8("X-Provenance", headers.get("x-provenance"))) is not None:
+            request.provenance = _decode_header("X-Provenance", provenance)
         request.if_modified_since = http_date(headers.get("if-modified-since"))
 
     async def _read_body(self, definition: InteractionDefinition, request: Request) -> None:
@@ -276,11 +278,18 @@ def _headers(fields: Iterable[tuple[bytes, bytes]]) -> Headers:
     return found
 
 
-def _utf8(header: str | None) -> str | None:
+def _decode_header(name: str, text: str) -> Any:
+    try:
+        return decode(text.encode())
+    except Invalid:
+        raise Invalid(Issue("structure", f"The header {name} is not valid JSON")) from None
+
+
+def _utf8(name: str, header: str | None) -> str | None:
     """A header that may hold names, which clients send as UTF-8; HTTP itself says Latin-1."""
     if header is None or header.isascii():
         return header
     try:
         return header.encode("latin-1").decode("utf-8")
     except ValueError:
-        raise Invalid(Issue("invalid", "The header If-None-Exist is not UTF-8")) from None
+        raise Invalid(Issue("invalid", f"The header {name} is not UTF-8")) from None

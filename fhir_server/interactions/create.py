@@ -12,7 +12,7 @@ from fhir_server.interactions.result import Result
 from fhir_server.interactions.writing import check, first_version, insert, result_of
 from fhir_server.outcome import Conflict, Issue
 from fhir_server.storage import first_versions, resources
-from fhir_server.storage.store import Connection
+from fhir_server.storage.store import BoundStore, Connection
 from fhir_server.validation.structure import Checked
 
 
@@ -41,7 +41,9 @@ async def create(engine: Engine, ctx: Context, request: Request) -> Result:
 
 async def _create_by_rules(engine: Engine, ctx: Context, request: Request) -> Result:
     """Create by one statement if that can be, which takes that all numbers are free."""
-    if engine.rules.stands_alone(request.resource):
+    # Within a transaction of others one statement that fails would end it.
+    alone = not isinstance(engine.store, BoundStore)
+    if alone and engine.rules.stands_alone(request.resource):
         async with engine.store.connection(ctx.tenant) as connection:
             try:
                 return await _store(engine, ctx, connection, request)

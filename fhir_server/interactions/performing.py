@@ -1,6 +1,7 @@
 """The way from every door to an interaction: is it granted, what does it give, what is left out."""
 
 from fhir_server.context import Context
+from fhir_server.interactions.accompanying import accompanied
 from fhir_server.interactions.auditing import noted, noted_refusal
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.guarding import may_read
@@ -23,6 +24,8 @@ async def perform(
 
     Raises a 403 `Refusal` for what is not granted; it tells nothing of what is stored.
     """
+    if request.provenance is not None:
+        return await accompanied(perform, engine, ctx, definition, request)
     try:
         result = await _carry_out(engine, ctx, definition, request)
     except Refusal as refusal:

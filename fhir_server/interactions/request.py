@@ -59,6 +59,7 @@ class Request:
     patch: the body as a patch, for an interaction that takes one.
     if_none_exist: the search of a conditional create.
     if_modified_since: an aware UTC instant.
+    provenance: the Provenance that comes with a write, decoded.
     """
 
     method: str
@@ -74,6 +75,7 @@ class Request:
     if_none_exist: str | None = None
     if_modified_since: datetime | None = None
     prefer: Prefer = _NO_PREFERENCE
+    provenance: Any = None
 
     def one(self, name: str) -> str | None:
         """The value of a parameter that may be given once.
