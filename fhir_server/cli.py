@@ -17,7 +17,6 @@ from fhir_server.identity_command import command as identity_command
 from fhir_server.keys_command import command as keys_command
 from fhir_server.load import command as load_command
 from fhir_server.package_command import command as package_command
-from fhir_server.keys_command import command as keys_command
 from fhir_server.secret_settings import is_secret, reveals
 from fhir_server.settings import Settings
 from fhir_server.tenant_command import command as tenant_command
@@ -60,9 +59,6 @@ def parser() -> argparse.ArgumentParser:
     tenant = commands.add_parser("tenant", help="territories: add, list, export, drop them")
     for action, names in tenant_command.add_arguments(tenant):
         _add_settings(action, set(names))
-    keys = commands.add_parser("keys", help="keys of what is encrypted at rest")
-    for action in keys_command.add_arguments(keys):
-        _add_settings(action, {"data_dir", "database_url", "seal_elements", "seal_keys"})
     test = commands.add_parser("test", help="carry out TestScripts against a server")
     test_command.add_arguments(test)
     health = commands.add_parser("health", help="ask a running server whether it is ready")
@@ -151,8 +147,6 @@ def main(arguments: list[str] | None = None) -> int:
             return hl7_command.run(parsed)
         case "user" | "client" | "keys" | "tenant":
             return _ON_THE_DATABASE[parsed.command](parsed, settings_of(parsed))
-        case "keys":
-            return keys_command.run(parsed, settings_of(parsed))
         case "health":
             from fhir_server.serve import health
 
