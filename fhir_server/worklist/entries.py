@@ -1,11 +1,13 @@
 """A scheduled order as an entry of a worklist: the values of its attributes."""
 
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fhir_server import fhirpath
 from fhir_server.fhir_json import decode
 from fhir_server.workflow.canonicals import structure_definition
 from fhir_server.workflow.study_uids import study_uid
@@ -45,6 +47,13 @@ class Entries:
     zone: ZoneInfo
     mapping: WorklistMapping = field(default_factory=worklist_mapping)
     _kept: OrderedDict[str, tuple[int, Values]] = field(default_factory=OrderedDict)
+    # Each association has a thread of its own.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def make(self, steps: Iterable[Found]) -> None:
+        """Have the entries of some steps before anybody asks for them."""
+        for each in steps:
+            self.entry(each)
 
     def entry(self, found: Found) -> Values:
         """The values of all attributes of a step."""
@@ -53,16 +62,16 @@ class Entries:
         if kept is not None and kept[0] == digest:
             return kept[1]
         made = self._made(found)
-        self._kept[found.id] = (digest, made)
-        self._kept.move_to_end(found.id)
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[found.id] = (digest, made)
+            self._kept.move_to_end(found.id)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
         return made
 
     def _made(self, found: Found) -> Values:
-        variables = self._variables(found)
-        order = variables["order"]
-        return {each.tag: self._value(each, order, variables) for each in self.mapping.attributes}
+        evaluated = _Evaluated(self._variables(found))
+        return {each.tag: self._value(each, evaluated) for each in self.mapping.attributes}
 
     def _variables(self, found: Found) -> dict[str, Any]:
         task, order = decode(found.task), decode(found.order)
@@ -107,17 +116,17 @@ class Entries:
         return []
 
     def _value(
-        self, attribute: Attribute, order: Resource, variables: Mapping[str, Any]
+        self, attribute: Attribute, evaluated: "_Evaluated"
     ) -> "tuple[str, ...] | list[Values]":
         if attribute.form == "codes":
             assert attribute.source is not None
-            codings = attribute.source.evaluate(order, variables=variables)
+            codings = evaluated.of(attribute.source)
             items = forms.codes(codings, self.mapping.designators)
             return [_item(each) for each in items]
         if attribute.source is None:
-            item = {each.tag: self._value(each, order, variables) for each in attribute.items}
+            item = {each.tag: self._value(each, evaluated) for each in attribute.items}
             return [item] if any(item.values()) else []
-        found = attribute.source.evaluate(order, variables=variables)
+        found = evaluated.of(attribute.source)
         return tuple(filter(None, self._texts(attribute, found)))
 
     def _texts(self, attribute: Attribute, found: Sequence[Any]) -> list[str]:
@@ -133,6 +142,22 @@ class Entries:
         if attribute.table is not None:
             found = [attribute.table.get(str(each), "") for each in found]
         return [forms.text(str(each), vr) for each in found]
+
+
+class _Evaluated:
+    """What expressions give for one step; several attributes have the same one."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._variables = variables
+        self._known: dict[fhirpath.Compiled, Sequence[Any]] = {}
+
+    def of(self, source: fhirpath.Compiled) -> Sequence[Any]:
+        """The values of an expression."""
+        found = self._known.get(source)
+        if found is None:
+            found = source.evaluate(self._variables["order"], variables=self._variables)
+            self._known[source] = found
+        return found
 
 
 def _referred(by_type: Mapping[str, Resource], reference: Any) -> Resource:

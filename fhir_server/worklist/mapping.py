@@ -78,13 +78,19 @@ def _attribute(data: Mapping[str, Any], tables: Mapping[str, Mapping[str, str]])
         tag,
         dictionary_VR(tag),
         keyword,
-        fhirpath.compile(data["from"]) if "from" in data else None,
+        _compiled(data["from"]) if "from" in data else None,
         form,
         tables[data["table"]] if "table" in data else None,
         data.get("any", False),
         data.get("open", False),
         [_attribute(each, tables) for each in data.get("items", ())],
     )
+
+
+@functools.cache
+def _compiled(source: str) -> fhirpath.Compiled:
+    """The same object for the same text."""
+    return fhirpath.compile(source)
 
 
 def _modalities() -> dict[str, list[str]]:

@@ -35,12 +35,14 @@ class Wanted:
 
     modalities: codes of modalities as they are ordered; None for any.
     since, until: days of which a step begins on one; empty for any.
+    changed: an instant since which it changed; empty for any.
     """
 
     modalities: Sequence[str] | None = None
     since: str = ""
     until: str = ""
     accession: str = ""
+    changed: str = ""
 
     def query(self) -> list[tuple[str, str]]:
         """The search on Task."""
@@ -52,6 +54,8 @@ class Wanted:
             found.append(("scheduled", f"ge{_day(self.since)}"))
         if self.until:
             found.append(("scheduled", f"le{_day(self.until)}"))
+        if self.changed:
+            found.append(("_lastUpdated", f"ge{self.changed}"))
         if self.accession and not set("\\,|$") & set(self.accession):
             found.append(("focus:ServiceRequest.identifier", self.accession))
         return [*found, ("_sort", "scheduled")]

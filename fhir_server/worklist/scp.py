@@ -11,6 +11,7 @@ import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
@@ -23,7 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from pynetdicom.transport import ThreadedAssociationServer
 
-from fhir_server.context import Context
+from fhir_server.context import Context, system_clock
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Refusal
 from fhir_server.security.principal import program
@@ -54,6 +55,9 @@ _PROCESSING_FAILURE = 0x0110
 _WITHIN_SECONDS = 60.0
 _ASSOCIATIONS = 50
 _NAME = "worklist"
+_MADE_EVERY_SECONDS = 5.0
+# What a transaction that is under way now will have changed.
+_OVERLAP = timedelta(seconds=60)
 
 
 def step_context(station: str, base_url: str) -> Context:
@@ -81,6 +85,8 @@ class WorklistServer:
                 try:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(ownership.held())
+                        if server is not None:
+                            tasks.create_task(self._keep_made())
                         if self._settings.export is not None:
                             export = Export(self._settings.export, self._entries, self._steps)
                             tasks.create_task(export.run())
@@ -111,6 +117,20 @@ class WorklistServer:
         assert server is not None
         log.info("modalities are answered at port %d as %s", address[1], self._settings.title)
         return server
+
+    async def _keep_made(self) -> None:
+        """Make entries before they are asked for: that takes as long as to send them."""
+        changed = ""
+        while True:
+            now = system_clock()
+            try:
+                steps = await self._steps(Wanted(changed=changed))
+                await asyncio.to_thread(self._entries.make, steps)
+                changed = (now - _OVERLAP).isoformat()
+            except (Refusal, TooMany):
+                # Whoever asks for them is told.
+                log.info("the worklist is not made beforehand now")
+            await asyncio.sleep(_MADE_EVERY_SECONDS)
 
     async def _steps(self, wanted: Wanted) -> list[Found]:
         base_url = self._engine.where.base_url

@@ -36,6 +36,9 @@ async def house(database: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         worklist_title=TITLE,
         worklist_stations="CT1, MR1, XR1, FINDSCU, PYNETDICOM, OLDCT=ISO_IR 100, ASCII=ISO_IR 6",
     )
+    # No test waits for what is made beforehand.
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr("fhir_server.worklist.scp._MADE_EVERY_SECONDS", 0.2)
     app = build(settings, database)
     transport = httpx.ASGITransport(app=app)
     async with (
@@ -45,3 +48,4 @@ async def house(database: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         ) as client,
     ):
         yield House(client, port, app.engine)
+    monkeypatch.undo()

@@ -7,6 +7,8 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from fhir_server.workflow.study_uids import study_uid
+from fhir_server.worklist.entries import Entries, Values
+from fhir_server.worklist.reading import Found
 from tests.workflow.ordering import accession, number
 from tests.workflow.stepping import step
 from tests.worklist.calling import (
@@ -198,3 +200,33 @@ async def test_c_echo_is_answered(house: House) -> None:
     status = await asyncio.to_thread(association.send_c_echo)
     await asyncio.to_thread(association.release)
     assert status.Status == 0
+
+
+async def until_made(made: list[str], id_: str) -> None:
+    for _ in range(400):
+        if id_ in made:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{id_} is not made")
+
+
+async def test_entries_are_made_before_a_modality_asks_for_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first answer takes no longer than others."""
+    made: list[str] = []
+    make = Entries._made
+
+    def counted(entries: Entries, found: Found) -> Values:
+        made.append(found.id)
+        return make(entries, found)
+
+    monkeypatch.setattr(Entries, "_made", counted)
+    order = await scheduled(house.client, await patient(house.client, "55-1"))
+    await until_made(made, order["id"])
+    made.clear()
+    (found,) = await findscu(house, f"AccessionNumber={accession(order)}")
+    assert found.PatientID == "55-1"
+    assert made == []
+    await step(house.client, f"ServiceRequest/{order['id']}", "start")
+    await until_made(made, order["id"])
