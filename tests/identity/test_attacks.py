@@ -19,6 +19,7 @@ from fhir_server.identity.administration import Administration, Impossible, NewP
 from fhir_server.storage.identity import people
 from fhir_server.storage.identity.connections import Connections, tell
 from tests.identity.conftest import KEYS, public_keys
+from tests.identity.provider import ec_key
 from tests.identity.smart import (
     BASE,
     PASSWORD,
@@ -598,7 +599,7 @@ def assertion(client: str, algorithm: str = "RS384", key: Any = None, **more: An
         **more,
     }
     key = key or KEYS[algorithm]
-    header = {"alg": algorithm, "kid": KEYS.get(algorithm, KEYS["RS384"]).kid}
+    header = {"alg": algorithm, "kid": key.kid or "backend-rsa"}
     given = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(header, given, key, algorithms=[algorithm])
 
@@ -674,7 +675,7 @@ async def test_an_assertion_with_anothers_key_proves_nothing(
     smart: Smart, administration: Administration
 ) -> None:
     client = backend(administration)
-    own = ECKey.generate_key("P-384", auto_kid=False)
+    own = ec_key("backend-ec", "P-384")
     weak = OctKey.generate_key(256)
     for text in (
         assertion(client, "ES384", own),
