@@ -24,12 +24,16 @@ from fhir_server.app import build
 from fhir_server.settings import Settings
 from fhir_server.storage.embedded import EmbeddedPostgres
 from fhir_server.storage.migrate import migrate
+from tests import tokens
 
 pytest_plugins = ["tests.no_skips"]
 
 # Time is never asserted: a machine under load draws its examples slowly.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# Set, whoever is called `client` has a token, and the application asks for it.
+WITH_TOKENS = "FHIR_SERVER_TESTS_WITH_TOKENS"
 
 FHIR_JSON = {"Content-Type": "application/fhir+json"}
 
@@ -120,12 +124,15 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the whole application, in this process, on the module's database."""
     settings = Settings(database_pool=8, max_bundle_entries=300)
-    app = build(settings, database, definition_folders)
+    headers, gate = FHIR_JSON, None
+    if os.environ.get(WITH_TOKENS):
+        headers, gate = FHIR_JSON | tokens.everything(), tokens.token_gate()
+    app = build(settings, database, definition_folders, gate)
     transport = httpx.ASGITransport(app=app)
     async with (
         app.pages.router.lifespan_context(app.pages),
         httpx.AsyncClient(
-            transport=transport, base_url="http://test/fhir/", headers=FHIR_JSON, timeout=60
+            transport=transport, base_url="http://test/fhir/", headers=headers, timeout=60
         ) as found,
     ):
         # On a slow machine it begins without having read the search parameters.

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.security.conftest import BASE, As
+from tests.security.conftest import As
+from tests.tokens import BASE
 
 SECRET = "Zymurgeist"
 ANN, BOB = "ann", "bob"

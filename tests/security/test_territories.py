@@ -25,7 +25,7 @@ from fhir_server.spec import definitions
 from fhir_server.storage.migrate import migrate
 from fhir_server.workflow.canonicals import ORDER_NUMBER
 from tests.conftest import FHIR_JSON
-from tests.security.conftest import BASE, ISSUER, OwnKeys, token
+from tests.tokens import BASE, ISSUER, OwnKeys, token
 from tests.workflow.ordering import create, order, ward
 
 SECRET = "Zymurgeist"
