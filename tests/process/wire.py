@@ -50,8 +50,10 @@ def whole_answer(connection: socket.socket, method: str = "GET") -> Answer:
     return Answer(response.status, headers, response.read())
 
 
-def exchange(server: RunningServer, head: bytes, body: bytes = b"") -> Answer:
+def exchange(
+    server: RunningServer, head: bytes, body: bytes = b"", *, method: str = "GET"
+) -> Answer:
     """Send a request on a connection of its own and read its response."""
     with connected(server) as connection:
         connection.sendall(head + body)
-        return whole_answer(connection)
+        return whole_answer(connection, method)
