@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from starlette.types import ASGIApp
 
+    from fhir_server.dicom.archives import Archives
     from fhir_server.dicom.service import ArchiveService
     from fhir_server.identity.service import Identities
 
@@ -170,7 +171,7 @@ def build(
         everybody=gate is None and settings.authentication == "off",
     )
     provisioning = Provisioning(engine, territories, provided, base_url)
-    images = _images(settings, engine, listener)
+    images = _images(of_tenants, engine, listener)
     more = _modalities(settings, engine, database_url)
     more += _messaging(settings, of_tenants, engine, territories)
     if identities is not None:
@@ -182,7 +183,8 @@ def build(
     if identities is not None:
         routes.append(identities.routes)
     if images is not None:
-        routes += (images.routes, *_doors(settings, engine, images, http.gate))
+        routes += images.routes
+        routes += _doors(settings, of_tenants, engine, images, http.gate)
     health = () if images is None else (images.health,)
     below = () if identities is None else (FHIR_PATH + SMART_CONFIGURATION,)
     return Application(engine, http, life, Beside(routes, health, frozenset(below)))
@@ -251,37 +253,54 @@ def _limited(gate: Gate, settings: Settings, trail: Trail | None) -> Gate:
     return gate if trail is None else NotedGate(gate, trail)
 
 
-def _images(settings: Settings, engine: Engine, listener: Listener) -> "ArchiveService | None":
-    """The bridge to the image archive, if the settings name one."""
-    if settings.orthanc_url is None:
+def _images(of_tenants: TenantSettings, engine: Engine, listener: Listener) -> "Archives | None":
+    """The bridges to the image archives, if the settings name any."""
+    tenants = [
+        tenant
+        for tenant in sorted({DEFAULT_TENANT} | of_tenants.named)
+        if of_tenants.of(tenant).orthanc_url is not None
+    ]
+    if not tenants:
         return None
     # Not imported by processes that do without.
+    from fhir_server.dicom.archives import Archives
+
+    return Archives(
+        {tenant: _archive(tenant, of_tenants.of(tenant), engine, listener) for tenant in tenants}
+    )
+
+
+def _archive(
+    tenant: str, settings: Settings, engine: Engine, listener: Listener
+) -> "ArchiveService":
     from fhir_server.dicom.service import ArchiveService
 
+    assert settings.orthanc_url is not None
     archive = ArchiveSettings(
         settings.orthanc_url,
         settings.orthanc_user,
         settings.orthanc_password.get_secret_value(),
         timeout=settings.orthanc_timeout,
     )
+    root = local_base_url(settings).removesuffix(FHIR_PATH)
     bridge = BridgeSettings(
         secret=settings.orthanc_hint_secret.get_secret_value(),
-        zone=engine.where.zone,
+        zone=ZoneInfo(settings.time_zone),
         poll=settings.orthanc_poll,
         reconcile=settings.orthanc_compare,
         accession_system=settings.accession_number_system,
         issuers=settings.systems_of_accessions,
         patient_systems=settings.systems_of_patient_ids,
-        wado_url=local_base_url(settings).removesuffix(FHIR_PATH) + DICOMWEB_PATH,
+        wado_url=root + ("" if tenant == DEFAULT_TENANT else f"/t/{tenant}") + DICOMWEB_PATH,
     )
-    return ArchiveService(engine, listener, (DEFAULT_TENANT,), archive, bridge)
+    return ArchiveService(engine, listener, tenant, archive, bridge)
 
 
 def _doors(
-    settings: Settings, engine: Engine, images: "ArchiveService", gate: Gate
+    settings: Settings, of_tenants: TenantSettings, engine: Engine, images: "Archives", gate: Gate
 ) -> "list[APIRouter]":
     """Where images come in and go out beside FHIR."""
-    from fhir_server.dicomweb.routes import DicomWeb
+    from fhir_server.dicomweb.routes import DicomWeb, dicomweb_routes
     from fhir_server.http.doors import Doorway
     from fhir_server.uploads.routes import upload_routes
     from fhir_server.uploads.uploading import Uploads
@@ -292,13 +311,17 @@ def _doors(
         settings.upload_bytes,
         settings.upload_dir,
     )
-    uploads = Uploads(engine, images.orthanc, bounds, settings.accession_number_system)
+    uploads = {
+        tenant: Uploads(engine, orthanc, bounds, of_tenants.of(tenant).accession_number_system)
+        for tenant, orthanc in images.orthancs.items()
+    }
     upload = Doorway("upload", gate, settings.base_url, FHIR_PATH)
     web = Doorway("dicomweb", gate, settings.base_url, FHIR_PATH)
-    return [
-        upload_routes(uploads, upload),
-        DicomWeb(engine, images.orthanc, uploads, web).routes,
-    ]
+    webs = {
+        tenant: DicomWeb(engine, orthanc, uploads[tenant], web)
+        for tenant, orthanc in images.orthancs.items()
+    }
+    return [upload_routes(uploads, upload), dicomweb_routes(webs, engine.audit, web)]
 
 
 def _order_settings(settings: Settings) -> OrderSettings:
@@ -378,7 +401,7 @@ def _life(
     provisioning: Provisioning,
     listener: Listener,
     more: Sequence[Loop],
-    images: "ArchiveService | None",
+    images: "Archives | None",
 ) -> Life:
     """What runs beside the requests: the pool, and the tasks that keep index and definitions."""
     keeper = Keeper(store, listener, engine.indexes)

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -19,6 +18,7 @@ from fhir_server.http.body import steady
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Refusal
 from fhir_server.storage import archive
+from fhir_server.storage.migrate import DEFAULT_TENANT
 
 PATH = "/orthanc/hint"
 
@@ -41,11 +41,13 @@ def signature(secret: str, moment: str, body: bytes) -> str:
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
 
 
-def hint_routes(engine: Engine, name: str, secret: str, tenants: Sequence[str]) -> APIRouter:
-    """The route that takes hints of an archive."""
+def hint_routes(engine: Engine, name: str, secret: str, tenant: str) -> APIRouter:
+    """The route that takes hints of a tenant's archive."""
     routes = APIRouter()
 
-    @routes.post(PATH, include_in_schema=False)
+    path = PATH if tenant == DEFAULT_TENANT else f"/t/{tenant}{PATH}"
+
+    @routes.post(path, include_in_schema=False)
     async def hint(request: Request) -> Response:
         try:
             body = await _body(request)
@@ -61,9 +63,8 @@ def hint_routes(engine: Engine, name: str, secret: str, tenants: Sequence[str]) 
             return Response(status_code=400)
         now = datetime.now(UTC)
         try:
-            for tenant in tenants:
-                async with engine.store.transaction(tenant) as connection:
-                    await archive.mark(connection, tenant, name, [found.study], now)
+            async with engine.store.transaction(tenant) as connection:
+                await archive.mark(connection, tenant, name, [found.study], now)
         except Refusal as refused:
             return Response(status_code=refused.status)
         return Response(status_code=204)

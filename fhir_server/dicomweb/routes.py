@@ -1,12 +1,13 @@
 """The routes of DICOMweb: `/dicom-web/studies/…`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from fhir_server.audit.trail import Audit
 from fhir_server.context import Context
 from fhir_server.dicom.orthanc import Orthanc
 from fhir_server.dicomweb import accepting
@@ -18,7 +19,7 @@ from fhir_server.dicomweb.places import Place, bulk_path, place
 from fhir_server.dicomweb.retrieving import JSON, Retrieving, frame_numbers
 from fhir_server.dicomweb.storing import answer
 from fhir_server.http.body import steady
-from fhir_server.http.doors import NO_SNIFF, Doorway, answering
+from fhir_server.http.doors import NO_SNIFF, Doorway, answering, of_tenant
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Invalid, Issue, Refusal
 from fhir_server.uploads.multipart import receive
@@ -36,8 +37,46 @@ _STUDY_UID = "0020000D"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+def dicomweb_routes(
+    archives: "Mapping[str, DicomWeb]", audit: Audit, doorway: Doorway
+) -> APIRouter:
+    """All routes. archives: by the tenant whose images they keep."""
+    routes = APIRouter(prefix=PATH)
+
+    def add(path: str, name: str, method: str = "GET") -> None:
+        async def handler(request: Request) -> Response:
+            request.state.ctx = await doorway.context(request)
+            handle: Handler = getattr(of_tenant(archives, request.state.ctx), name)
+            return await handle(request)
+
+        handler.__name__ = name
+        routes.add_api_route(
+            path, answering(noting(audit, handler)), methods=[method],
+            include_in_schema=False, response_model=None,
+        )  # fmt: skip
+
+    add("/studies", "find_studies")
+    add("/series", "find_in_study")
+    add("/instances", "find_in_study")
+    add(f"{_STUDY}/series", "find_in_study")
+    add(f"{_STUDY}/instances", "find_in_study")
+    add(f"{_SERIES}/instances", "find_in_study")
+    for path in _EVERY:
+        add(f"{path}/metadata", "metadata")
+        add(f"{path}/rendered", "rendered")
+        add(f"{path}/thumbnail", "thumbnail")
+        add(path, "files")
+    add(_INSTANCE + "/frames/{frames}", "frames")
+    add(_INSTANCE + "/frames/{frame}/rendered", "rendered")
+    add(_INSTANCE + "/frames/{frame}/thumbnail", "thumbnail")
+    add(_INSTANCE + "/bulk/{path:path}", "bulk")
+    add("/studies", "store", "POST")
+    add(_STUDY, "store", "POST")
+    return routes
+
+
 class DicomWeb:
-    """The door."""
+    """The door to one archive."""
 
     def __init__(
         self, engine: Engine, archive: Orthanc, uploads: Uploads, doorway: Doorway
@@ -47,37 +86,6 @@ class DicomWeb:
         self._pictures = Pictures(archive, self._finding)
         self._uploads = uploads
         self._doorway = doorway
-        self._audit = engine.audit
-
-    @property
-    def routes(self) -> APIRouter:
-        """All of them."""
-        routes = APIRouter(prefix=PATH)
-
-        def add(path: str, handler: Handler, method: str = "GET") -> None:
-            routes.add_api_route(
-                path, answering(noting(self._audit, handler)), methods=[method],
-                include_in_schema=False, response_model=None,
-            )  # fmt: skip
-
-        add("/studies", self.find_studies)
-        add("/series", self.find_in_study)
-        add("/instances", self.find_in_study)
-        add(f"{_STUDY}/series", self.find_in_study)
-        add(f"{_STUDY}/instances", self.find_in_study)
-        add(f"{_SERIES}/instances", self.find_in_study)
-        for path in _EVERY:
-            add(f"{path}/metadata", self.metadata)
-            add(f"{path}/rendered", self.rendered)
-            add(f"{path}/thumbnail", self.thumbnail)
-            add(path, self.files)
-        add(_INSTANCE + "/frames/{frames}", self.frames)
-        add(_INSTANCE + "/frames/{frame}/rendered", self.rendered)
-        add(_INSTANCE + "/frames/{frame}/thumbnail", self.thumbnail)
-        add(_INSTANCE + "/bulk/{path:path}", self.bulk)
-        add("/studies", self.store, "POST")
-        add(_STUDY, self.store, "POST")
-        return routes
 
     async def find_studies(self, request: Request) -> Response:
         """QIDO-RS at the level of studies."""
@@ -160,7 +168,6 @@ class DicomWeb:
         return Response(msgspec.json.encode(found), status, NO_SNIFF, media_type=JSON)
 
     async def _context(self, request: Request) -> Context:
-        request.state.ctx = await self._doorway.context(request)
         ctx: Context = request.state.ctx
         return ctx
 

@@ -1,23 +1,24 @@
 """What doors beside FHIR have in common: who asks, and refusals as OperationOutcomes."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from random import getrandbits
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from fastapi import Request, Response
 
 from fhir_server.context import Context
 from fhir_server.fhir_json import encode
 from fhir_server.http.negotiation import CONTENT_TYPE
-from fhir_server.outcome import Refusal, failure, operation_outcome
+from fhir_server.outcome import Issue, NotFound, Refusal, failure, operation_outcome
 from fhir_server.security.gate import Asked, Gate
 
 log = logging.getLogger(__name__)
 
 _Given = ParamSpec("_Given")
+_Archive = TypeVar("_Archive")
 
 NO_SNIFF = {"X-Content-Type-Options": "nosniff"}
 
@@ -56,6 +57,14 @@ class Doorway:
                 base_url=self.root(request) + self.path,
             )
         )
+
+
+def of_tenant(archives: Mapping[str, _Archive], ctx: Context) -> _Archive:
+    """What belongs to the archive of a tenant. Raises `NotFound` for one that has none."""
+    found = archives.get(ctx.tenant)
+    if found is None:
+        raise NotFound(Issue("not-found", "There is no image archive in this territory"))
+    return found
 
 
 def refused(refusal: Refusal) -> Response:

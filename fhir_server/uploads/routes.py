@@ -1,13 +1,14 @@
 """Where uploads come in: `POST /dicom/uploads`, one file, a form of many, or a zip file."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from fhir_server.fhir_json import encode
 from fhir_server.http.body import steady
-from fhir_server.http.doors import NO_SNIFF, Doorway, answering
+from fhir_server.http.doors import NO_SNIFF, Doorway, answering, of_tenant
 from fhir_server.http.negotiation import CONTENT_TYPE
 from fhir_server.outcome import Invalid, Issue
 from fhir_server.uploads.multipart import receive
@@ -23,12 +24,13 @@ _FLAGS = {"true": True, "false": False, "": False}
 _KNOWN = frozenset({"order", "source", "remove-private"})
 
 
-def upload_routes(uploads: Uploads, doorway: Doorway) -> APIRouter:
-    """The route that takes uploads."""
+def upload_routes(archives: Mapping[str, Uploads], doorway: Doorway) -> APIRouter:
+    """The route that takes uploads. archives: by the tenant whose images they keep."""
     routes = APIRouter()
 
     async def upload(request: Request) -> Response:
         ctx = await doorway.context(request)
+        uploads = of_tenant(archives, ctx)
         uploads.check_granted(ctx)
         spool = await asyncio.to_thread(Spool, uploads.settings)
         try:
