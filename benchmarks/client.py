@@ -30,15 +30,20 @@ class Response:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection to a base URL such as http://localhost:8080/fhir."""
+    """One keep-alive connection to a base URL such as http://localhost:8080/fhir.
 
-    def __init__(self, base_url: str):
+    token: sent with each request, if there is one.
+    """
+
+    def __init__(self, base_url: str, token: str = ""):
         parts = urlsplit(base_url)
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"{base_url}: only http:// URLs can be measured")
         self._address = (parts.hostname, parts.port or 80)
         self._path = parts.path.rstrip("/")
         self._host = parts.netloc.encode()
+        if token:
+            self._host += b"\r\nAuthorization: Bearer " + token.encode()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Response] | None = None
         self._buffer = bytearray()

@@ -63,24 +63,28 @@ class _Sender:
 
 @dataclass(slots=True)
 class Target:
-    """A server under measurement and the patients put into it beforehand."""
+    """A server under measurement and the patients put into it beforehand.
+
+    token: sent with each request, if there is one.
+    """
 
     base_url: str
     patients: list[str]
+    token: str = ""
 
 
-async def prepare(base_url: str, patients: int = _STORED_PATIENTS) -> Target:
+async def prepare(base_url: str, patients: int = _STORED_PATIENTS, token: str = "") -> Target:
     """Put in what the workloads need. Raises OSError when no server answers."""
 
     async def store(first: int) -> list[str]:
-        connection = Connection(base_url)
+        connection = Connection(base_url, token)
         await connection.open()
         ids = await store_patients(connection, range(first, patients, _WRITERS))
         connection.close()
         return ids
 
     stored = await asyncio.gather(*(store(first) for first in range(_WRITERS)))
-    return Target(base_url, [id_ for ids in stored for id_ in ids])
+    return Target(base_url, [id_ for ids in stored for id_ in ids], token)
 
 
 async def measure(target: Target, workload: str, seconds: float, clients: int) -> Figures:
@@ -109,7 +113,7 @@ async def _run(target: Target, step: Step, seconds: float, clients: int) -> _Tal
     end = time.perf_counter() + seconds
 
     async def work(number: int) -> None:
-        connection = Connection(target.base_url)
+        connection = Connection(target.base_url, target.token)
         await connection.open()
         client = Client(
             _Sender(connection, tally),
