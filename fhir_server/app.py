@@ -172,7 +172,7 @@ def build(
     )
     provisioning = Provisioning(engine, territories, provided, base_url)
     images = _images(of_tenants, engine, listener)
-    more = _modalities(settings, engine, database_url)
+    more = _modalities(settings, of_tenants, engine, database_url)
     more += _messaging(settings, of_tenants, engine, territories)
     if identities is not None:
         more.append(identities.run)
@@ -350,7 +350,9 @@ def _order_settings(settings: Settings) -> OrderSettings:
     )
 
 
-def _modalities(settings: Settings, engine: Engine, database_url: str) -> list[Loop]:
+def _modalities(
+    settings: Settings, of_tenants: TenantSettings, engine: Engine, database_url: str
+) -> list[Loop]:
     """What answers modalities, if the settings want it."""
     if settings.worklist_port is None and settings.worklist_export is None:
         return []
@@ -362,6 +364,10 @@ def _modalities(settings: Settings, engine: Engine, database_url: str) -> list[L
         settings.host,
         settings.worklist_title,
         read_stations(settings.worklist_stations or ""),
+        {
+            tenant: read_stations(of_tenants.of(tenant).worklist_stations or "")
+            for tenant in of_tenants.named
+        },
         engine.where.zone,
         settings.worklist_export,
     )

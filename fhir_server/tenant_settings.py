@@ -52,14 +52,6 @@ class TenantSettings:
         """The tenants that the file names."""
         return frozenset(self._own)
 
-    def tenant_of_station(self, title: str) -> str:
-        """The tenant to which a modality belongs that calls by an AE title."""
-        for name, found in self._own.items():
-            stations = (found.worklist_stations or "").split(",")
-            if title in {each.partition("=")[0].strip() for each in stations}:
-                return name
-        return DEFAULT_TENANT
-
     def _of(self, tenant: str) -> Settings:
         if tenant in self._own:
             return self._own[tenant]

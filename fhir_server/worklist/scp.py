@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
@@ -28,6 +29,7 @@ from fhir_server.context import Context, system_clock
 from fhir_server.interactions.engine import Engine
 from fhir_server.outcome import Refusal
 from fhir_server.security.principal import program
+from fhir_server.storage.migrate import DEFAULT_TENANT
 from fhir_server.storage.ownership import OwnershipLost, owning
 from fhir_server.worklist.answers import answer, read_keys, wanted
 from fhir_server.worklist.encoding import Encoding
@@ -60,9 +62,11 @@ _MADE_EVERY_SECONDS = 5.0
 _OVERLAP = timedelta(seconds=60)
 
 
-def step_context(station: str, base_url: str) -> Context:
+def step_context(station: str, base_url: str, tenant: str = DEFAULT_TENANT) -> Context:
     """A device that calls is nobody else than a system, known by its title."""
-    return Context(principal=program(f"dicom:{station}"), door="dicom", base_url=base_url)
+    return Context(
+        tenant=tenant, principal=program(f"dicom:{station}"), door="dicom", base_url=base_url
+    )
 
 
 class WorklistServer:
@@ -88,7 +92,11 @@ class WorklistServer:
                         if server is not None:
                             tasks.create_task(self._keep_made())
                         if self._settings.export is not None:
-                            export = Export(self._settings.export, self._entries, self._steps)
+                            export = Export(
+                                self._settings.export,
+                                self._entries,
+                                partial(self._steps, DEFAULT_TENANT),
+                            )
                             tasks.create_task(export.run())
                 except* OwnershipLost:
                     log.warning("another process may answer modalities now")
@@ -99,7 +107,7 @@ class WorklistServer:
     def _listen(self) -> ThreadedAssociationServer:
         entity = AE(ae_title=self._settings.title)
         entity.require_called_aet = True
-        entity.require_calling_aet = list(self._settings.stations)
+        entity.require_calling_aet = self._settings.may_call
         entity.maximum_associations = _ASSOCIATIONS
         for context in (
             Verification, ModalityWorklistInformationFind, ModalityPerformedProcedureStep
@@ -120,21 +128,26 @@ class WorklistServer:
 
     async def _keep_made(self) -> None:
         """Make entries before they are asked for: that takes as long as to send them."""
-        changed = ""
+        changed = dict.fromkeys(self._settings.tenants, "")
         while True:
-            now = system_clock()
-            try:
-                steps = await self._steps(Wanted(changed=changed))
-                await asyncio.to_thread(self._entries.make, steps)
-                changed = (now - _OVERLAP).isoformat()
-            except (Refusal, TooMany):
-                # Whoever asks for them is told.
-                log.info("the worklist is not made beforehand now")
+            for tenant, since in changed.items():
+                now = system_clock()
+                try:
+                    steps = await self._steps(tenant, Wanted(changed=since))
+                    await asyncio.to_thread(self._entries.make, steps)
+                    changed[tenant] = (now - _OVERLAP).isoformat()
+                except (Refusal, TooMany):
+                    # Whoever asks for them is told.
+                    log.info("the worklist is not made beforehand now")
             await asyncio.sleep(_MADE_EVERY_SECONDS)
 
-    async def _steps(self, wanted: Wanted) -> list[Found]:
-        base_url = self._engine.where.base_url
-        return await read_steps(self._engine, step_context(_NAME, base_url), wanted)
+    async def _steps(self, tenant: str, wanted: Wanted) -> list[Found]:
+        ctx = step_context(_NAME, self._engine.where.base_url, tenant)
+        return await read_steps(self._engine, ctx, wanted)
+
+    def _context(self, event: evt.Event) -> Context:
+        station = _caller(event)
+        return step_context(station, self._engine.where.base_url, self._settings.tenant(station))
 
     def _find(self, event: evt.Event) -> _Answers:
         """C-FIND of the worklist (PS3.4 K.4.1)."""
@@ -146,7 +159,7 @@ class WorklistServer:
             yield _NOT_UNDERSTOOD, None
             return
         try:
-            steps = self._wait(self._steps(asked))
+            steps = self._wait(self._steps(self._settings.tenant(_caller(event)), asked))
         except TooMany:
             yield _OUT_OF_RESOURCES, None
             return
@@ -171,7 +184,7 @@ class WorklistServer:
             log.warning("%s lacks letters of the worklist: the nearest are sent", encoding.name)
 
     def _note(self, event: evt.Event, steps: list[Found]) -> None:
-        ctx = step_context(_caller(event), self._engine.where.base_url)
+        ctx = self._context(event)
         address = str(event.assoc.requestor.address or "")
         self._wait(note_steps(self._engine.audit, replace(ctx, address=address), steps))
 
@@ -188,7 +201,7 @@ class WorklistServer:
     def _told(
         self, event: evt.Event, uid: str, attributes: Dataset, *, new: bool
     ) -> tuple[int, Dataset | None]:
-        ctx = step_context(_caller(event), self._engine.where.base_url)
+        ctx = self._context(event)
         carry_out = self._mpps.create if new else self._mpps.change
         try:
             self._wait(carry_out(ctx, _caller(event), uid, attributes))

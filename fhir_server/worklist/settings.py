@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from fhir_server.storage.migrate import DEFAULT_TENANT
+
 
 @dataclass(frozen=True, slots=True)
 class WorklistSettings:
@@ -12,6 +14,7 @@ class WorklistSettings:
 
     port: 0 for none. title: the AE title that they call.
     stations: character sets by the AE titles that may call; empty for any, in UTF-8.
+    of_tenants: the same by the tenant to which stations belong; others are the first tenant's.
     zone: of the dates and times that modalities see.
     export: folder that gets a `.wl` file a step, for an Orthanc that answers; None for none.
     """
@@ -20,12 +23,30 @@ class WorklistSettings:
     host: str = "0.0.0.0"
     title: str = "FHIRSERVER"
     stations: Mapping[str, str] = field(default_factory=dict)
+    of_tenants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     export: Path | None = None
 
     def character_set(self, station: str) -> str:
         """The character set in which a station is answered."""
-        return self.stations.get(station) or "ISO_IR 192"
+        own = self.of_tenants.get(self.tenant(station), self.stations)
+        return own.get(station) or "ISO_IR 192"
+
+    def tenant(self, station: str) -> str:
+        """The tenant whose worklist a station sees."""
+        found = (tenant for tenant, stations in self.of_tenants.items() if station in stations)
+        return next(found, DEFAULT_TENANT)
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """The tenants that have stations."""
+        return (DEFAULT_TENANT, *(each for each in self.of_tenants if each != DEFAULT_TENANT))
+
+    @property
+    def may_call(self) -> list[str]:
+        """The AE titles that may call; empty for any."""
+        own = (title for stations in self.of_tenants.values() for title in stations)
+        return [*self.stations, *own] if self.stations else []
 
 
 def read_stations(text: str) -> dict[str, str]:
