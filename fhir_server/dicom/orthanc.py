@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -267,13 +267,30 @@ class Orthanc:
         path: made by the caller of checked ids only.
         """
         self._check_spared()
-        try:
-            async with self._client.stream("GET", path, headers=dict(headers or {})) as response:
-                self._failures = 0
-                _check_answer(response)
+        async with AsyncExitStack() as stack:
+            response = await self._opened(stack, path, dict(headers or {}))
+            _check_answer(response)
+            try:
                 yield response
-        except httpx.TransportError as error:
-            raise self._away(error) from error
+            except httpx.TransportError as error:
+                raise self._away(error) from error
+
+    async def _opened(
+        self, stack: AsyncExitStack, path: str, headers: dict[str, str]
+    ) -> httpx.Response:
+        """The beginning of an answer, asked for again where nothing of it came."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                asked = self._client.stream("GET", path, headers=headers)
+                response = await stack.enter_async_context(asked)
+            except httpx.TransportError as error:
+                if attempt == _ATTEMPTS or isinstance(error, httpx.TimeoutException):
+                    raise self._away(error) from error
+                await asyncio.sleep(_PAUSE_SECONDS * attempt)
+            else:
+                self._failures = 0
+                return response
+        raise AssertionError("the last attempt answers or raises")
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """A whole answer, whatever its status below 500.

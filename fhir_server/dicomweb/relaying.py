@@ -15,6 +15,8 @@ from fhir_server.dicom.orthanc import ArchiveAway
 from fhir_server.http.parts import PartHeaders
 
 _PASSED = frozenset({b"content-type", b"content-length"})
+# By itself an answer is for browsers too, which must not take it for a page.
+_HARMLESS = ("application/dicom", "application/octet-stream", "image/j", "image/dicom-rle")
 
 
 class Relay:
@@ -86,9 +88,10 @@ class Relay:
         elif self.headers:
             raise ArchiveAway("its answer has more parts than were asked for")
         else:
-            self.headers = {"content-type": "application/octet-stream"} | {
-                name.decode("latin-1").lower(): text.decode("latin-1") for name, text in passed
-            }
+            found = {n.decode("latin-1").lower(): t.decode("latin-1") for n, t in passed}
+            if not found.get("content-type", "").startswith(_HARMLESS):
+                found["content-type"] = "application/octet-stream"
+            self.headers = found
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._output.append(data[start:end])

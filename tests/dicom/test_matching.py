@@ -120,6 +120,7 @@ def test_names_are_never_looked_at() -> None:
 
 
 def test_several_orders_that_only_a_uid_and_a_requisition_join() -> None:
+    """Hazard: duplicated in orders; grouped procedures are legal."""
     together: Any = {"requisition": {"value": "R"}}
     orders = [order("1", "A", **together), order("2", "A", THEIRS, **together)]
     orders[1]["identifier"][0]["system"] = OURS

@@ -177,8 +177,28 @@ async def test_wrong_credentials_are_no_answer(orthanc: LocalOrthanc) -> None:
     await archive.close()
 
 
+async def test_a_connection_that_the_archive_closed_meanwhile_is_no_fault(
+    orthanc: LocalOrthanc,
+) -> None:
+    """It closes those that were quiet for a while, as the next request is on its way."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if len(asked) % 3:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        return httpx.Response(200, json={"Last": 7})
+
+    archive = Orthanc(ArchiveSettings(orthanc.url), transport=httpx.MockTransport(answer))
+    assert await archive.last_change() == 7
+    async with archive.stream("/changes") as response:
+        assert response.status_code == 200
+    assert len(asked) == 6
+    await archive.close()
+
+
 async def test_nothing_an_archive_says_of_errors_goes_on(orthanc: LocalOrthanc) -> None:
-    """Old error pages name patients and have no content type."""
+    """Hazard: XSS, PHI in logs; old error pages name patients and have no content type."""
     page = httpx.MockTransport(lambda _: httpx.Response(500, text="Doe^Jane"))
     archive = Orthanc(ArchiveSettings(orthanc.url), transport=page)
     with pytest.raises(ArchiveAway) as refused:

@@ -133,7 +133,7 @@ def test_percent_encoded_values_and_empty_ones_mean_what_they_say(viewer: Viewer
     ],
 )
 def test_no_path_leads_out_of_dicomweb(viewer: Viewer, path: str) -> None:
-    """Trap 4: an archive resolves dots even where they are encoded."""
+    """Hazard: path and SSRF; an archive resolves dots even where they are encoded."""
     answer = viewer.client.get(f"/dicom-web/{path}")
     assert answer.status_code in (400, 404)
     assert "Orthanc" not in answer.text
@@ -278,6 +278,7 @@ def test_a_picture_without_a_window_of_its_own_is_not_black(viewer: Viewer) -> N
 
 
 def test_thumbnails_are_small_cached_and_never_an_error(viewer: Viewer) -> None:
+    """Hazard: thumbnails of what has no picture, compressed syntaxes that cannot be drawn."""
     study = f"/dicom-web/studies/{viewer.scan.study}/thumbnail"
     answer = viewer.client.get(study)
     assert answer.headers["content-type"] == "image/png"
@@ -407,6 +408,26 @@ def test_pages_of_another_origin_may_ask_if_it_is_listed(viewer: Viewer) -> None
         assert answer.headers["access-control-allow-origin"] == viewer.page, path
         answer = viewer.client.get(path, headers={"Origin": "http://other.example"})
         assert "access-control-allow-origin" not in answer.headers, path
+
+
+def test_browsers_take_nothing_for_a_page(viewer: Viewer) -> None:
+    """Hazard: XSS; what devices and clients made is given as what it is, and guessed by nobody."""
+    path = viewer.shipped("CT_small.dcm")
+    bulk = f"{viewer.shipped('waveform_ecg.dcm')}/bulk/54000100/1/54001010"
+    allowed = {
+        "application/dicom+json", "application/octet-stream", "application/dicom", "image/png",
+        "image/jpeg", "image/svg+xml", "multipart/related", "application/fhir+json",
+    }  # fmt: skip
+    for target, accept in (
+        ("/dicom-web/studies", "*/*"), (f"{path}/metadata", "*/*"), (f"{path}/frames/1", "*/*"),
+        (f"{path}/frames/1", "application/octet-stream"), (path, "application/dicom"),
+        (path, "*/*"), (bulk, "application/octet-stream"), (f"{path}/rendered", "*/*"),
+        (f"{path}/thumbnail", "*/*"), (f"{viewer.shipped('reportsi.dcm')}/thumbnail", "*/*"),
+        ("/dicom-web/studies?<script>", "text/html"), ("/dicom-web/studies/1.2.3/series", "*/*"),
+    ):  # fmt: skip
+        answer = viewer.client.get(target, headers={"Accept": accept})
+        assert answer.headers["x-content-type-options"] == "nosniff", target
+        assert answer.headers["content-type"].partition(";")[0] in allowed, target
 
 
 def test_a_file_read_back_has_the_digest_of_the_file_sent(viewer: Viewer) -> None:

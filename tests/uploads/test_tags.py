@@ -79,6 +79,7 @@ async def test_a_file_comes_back_with_other_tags_and_the_same_pixels(
 async def test_what_makes_an_object_another_one_cannot_be_modified(
     client: httpx.AsyncClient,
 ) -> None:
+    """Hazard: modify; a file is corrected before it is stored, and stays the same object."""
     data = content(series(Scan())[0])
     for name in ("SOPInstanceUID", "StudyInstanceUID", "PixelData", "NoSuchTag", "Rows"):
         tag = {"name": "tag", "part": [{"name": "name", "valueString": name}]}

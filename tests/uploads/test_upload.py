@@ -56,6 +56,7 @@ async def in_archive(orthanc: LocalOrthanc, instance: str) -> set[str]:
 async def test_every_file_that_pydicom_ships_is_kept_byte_for_byte_or_refused_with_a_reason(
     client: httpx.AsyncClient, orthanc: LocalOrthanc
 ) -> None:
+    """Hazard: compressed syntaxes are stored untouched; corrupted files are refused."""
     paths = shipped()
     assert len(paths) > 90
     taken, refused = 0, {}
@@ -104,6 +105,7 @@ def corruptions() -> Iterator[tuple[str, str, bytes]]:
 async def test_seven_kinds_of_corruption_are_caught(
     client: httpx.AsyncClient, name: str, code: str, data: bytes
 ) -> None:
+    """Hazard: corrupted files."""
     outcome, _, (file,) = parts(await upload(client, {name: data}), 422)
     assert outcome == "failed"
     assert file["status"] == "refused"
@@ -115,7 +117,7 @@ async def test_seven_kinds_of_corruption_are_caught(
 async def test_a_file_whose_uid_the_archive_has_with_other_bytes_is_refused(
     client: httpx.AsyncClient, orthanc: LocalOrthanc
 ) -> None:
-    """Same SOPInstanceUID, other content: the archive says success and keeps the old one."""
+    """Hazard: same SOPInstanceUID, different bytes: an archive says success and keeps the old."""
     (dataset,) = series(Scan())
     first = content(dataset)
     dataset.PatientName = "Other"
@@ -226,7 +228,7 @@ async def test_what_is_asked_for_wrongly_is_refused_and_nothing_is_kept(
 async def test_a_body_without_its_closing_boundary_is_refused_whole(
     client: httpx.AsyncClient, orthanc: LocalOrthanc
 ) -> None:
-    """An archive answers 200 to such a body, and its last part is silently lost."""
+    """Hazard: truncated uploads: an archive says 200 and loses the last file."""
     datasets = series(Scan(), 2)
     body = b"".join(
         b'--b\r\nContent-Disposition: form-data; name="f"; filename="i"\r\n\r\n'
@@ -243,6 +245,7 @@ async def test_a_body_without_its_closing_boundary_is_refused_whole(
 
 
 async def test_limits_of_files_bytes_and_numbers_hold(client: httpx.AsyncClient) -> None:
+    """Hazard: huge files, and too many."""
     small = files()[0]
     large = files(1, None, ImageComments="x" * 3_100_000)[0]
     outcome, _, (first, second) = parts(await upload(client, [small, large]))
@@ -297,6 +300,7 @@ def tricks() -> Iterator[tuple[str, Any, str]]:
 async def test_zip_tricks_are_refused_by_name(
     client: httpx.AsyncClient, name: str, data: bytes, code: str
 ) -> None:
+    """Hazard: zip uploads."""
     outcome, _, (file,) = parts(await upload(client, {name: data}), 422)
     assert (outcome, file["code"]) == ("failed", code)
 
