@@ -39,10 +39,10 @@ def guarded(
     letter = DELETE if new is None else UPDATE if exists else CREATE
     before = decode(old.content) if old is not None and old.content is not None else None
     if before is not None and not sight.admits(before, letter):
-        raise _not_yours(type_, id_)
+        raise not_yours(type_, id_)
     if before is None and id_ and not ctx.access.everyone(type_, letter):
         # Under an id of their choosing, what is there and hidden would be told from what is not.
-        raise _not_yours(type_, id_)
+        raise not_yours(type_, id_)
     if new is None:
         return None
     kept = keeping_hidden(ctx.access, new, before)
@@ -54,6 +54,7 @@ def guarded(
     return kept
 
 
-def _not_yours(type_: str, id_: str) -> Refusal:
+def not_yours(type_: str, id_: str) -> Refusal:
+    """The refusal for what may not be changed, be it there or not."""
     text = f"There is no {type_} with the id {id_!r} that is granted to you to change"
     return Refusal(Issue("forbidden", text), status=403)

@@ -2,17 +2,18 @@
 
 from fhir_server.context import Context
 from fhir_server.interactions.accompanying import accompanied
-from fhir_server.interactions.auditing import noted, noted_refusal
+from fhir_server.interactions.auditing import noted, noted_refusal, of_trail
 from fhir_server.interactions.engine import Engine
-from fhir_server.interactions.guarding import may_read
+from fhir_server.interactions.guarding import not_yours
 from fhir_server.interactions.hiding import without_hidden
 from fhir_server.interactions.read import not_found
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.routing import InteractionDefinition
+from fhir_server.interactions.sight import sight_of
 from fhir_server.outcome import Issue, Refusal
+from fhir_server.search import execute
 from fhir_server.security.access import READ, SEARCH, UPDATE, Access
-from fhir_server.storage import resources
 
 FORBIDDEN = 403
 
@@ -41,8 +42,8 @@ async def _carry_out(
     if ctx.access.unlimited:
         return await definition.handler(engine, ctx, request)
     check_granted(ctx.access, definition, request)
-    if definition.operation is not None and request.id:
-        await _check_instance(engine, ctx, request)
+    if request.id:
+        await _check_instance(engine, ctx, definition, request)
     # An operation that changes something is granted as a whole, with what it has to look at.
     whole = definition.operation is not None and not definition.reads
     result = await definition.handler(engine, ctx.trusted() if whole else ctx, request)
@@ -51,14 +52,24 @@ async def _carry_out(
     return result
 
 
-async def _check_instance(engine: Engine, ctx: Context, request: Request) -> None:
-    """Raises `NotFound` for an operation on a resource that may not be read."""
-    if ctx.access.everyone(request.type, READ):
+async def _check_instance(
+    engine: Engine, ctx: Context, definition: InteractionDefinition, request: Request
+) -> None:
+    """Raises a refusal for a resource with which it may not be done, as for one that is not there.
+
+    The database tells both in the same time.
+    """
+    letter = definition.needs or READ
+    identity = request.type, request.id
+    if ctx.access.everyone(request.type, letter) or of_trail(*identity):
         return
+    sight = sight_of(engine, ctx)
+    assert sight is not None, "an access without limits is everyone's"
     async with engine.store.connection(ctx.tenant) as connection:
-        row = await resources.read(connection, engine.statements(ctx), request.type, request.id)
-    if row is None or not may_read(engine, ctx, request.type, row[2]):
-        raise not_found(request.type, request.id)
+        at = engine.settling(ctx, connection)
+        if await execute.meets(at, identity, sight.condition(request.type, letter)):
+            return
+    raise not_found(*identity) if letter == READ else not_yours(*identity)
 
 
 def check_granted(access: Access, definition: InteractionDefinition, request: Request) -> None:

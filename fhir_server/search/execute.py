@@ -15,7 +15,7 @@ from typing import Any
 from fhir_server.search import patient_dates, sources
 from fhir_server.search.conditions import ALWAYS, NEVER, AllOf, Condition, Keys, Ordered
 from fhir_server.search.query import Query
-from fhir_server.search.settle import Settling, conversions, settled
+from fhir_server.search.settle import Settling, conversions, settle, settled
 from fhir_server.search.sources import Order, Position, Source
 from fhir_server.search.sql import Writer, countable
 from fhir_server.search.statistics import Density
@@ -111,6 +111,14 @@ async def ids(at: Settling, query: Query) -> list[str]:
     text = f"select min(r.id), max(r.id) from {{s}}.resource r where {where}"
     ((lowest, highest),) = await at.rows("ids", text, writer.values)
     return sorted({lowest, highest} - {None})
+
+
+async def meets(at: Settling, identity: tuple[str, str], condition: Condition) -> bool:
+    """Whether there is a resource of this type and id, and it meets a condition."""
+    writer = Writer(gathering=False)
+    where = writer.write(await settle(condition, at), "r")
+    text = f"select from {{s}}.resource r where r.type = %s and r.id = %s and {where}"
+    return bool(await at.rows("one resource", text, [*identity, *writer.values]))
 
 
 def _where(query: Query, condition: Condition, writer: Writer) -> str:

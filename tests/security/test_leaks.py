@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fhir_server.search.settle import Settling
 from tests.security.conftest import As
 from tests.tokens import BASE
 
@@ -339,3 +340,27 @@ async def test_without_a_token_there_is_nothing_but_the_capabilities(someone: As
     answer = await nobody.get("Patient/ann")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_what_is_hidden_takes_the_database_as_long_as_what_never_was(
+    app_of_ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Neither is read: one statement tells that there is nothing, the same for both."""
+    asked: list[str] = []
+    rows = Settling.rows
+
+    async def counted(self: Settling, what: str, *given: Any, **more: Any) -> Any:
+        asked.append(what)
+        return await rows(self, what, *given, **more)
+
+    async def read(*_: Any) -> Any:
+        raise AssertionError("what may not be seen is read")
+
+    monkeypatch.setattr(Settling, "rows", counted)
+    monkeypatch.setattr("fhir_server.storage.resources.read", read)
+    monkeypatch.setattr("fhir_server.storage.resources.current", read)
+    for id_ in ("of-bob", "gone", "never"):
+        answer = await app_of_ann.request(method, f"Observation/{id_}")
+        assert answer.status_code == (404 if method == "GET" else 403)
+    assert asked == ["one resource"] * 3
