@@ -35,15 +35,18 @@ RESEAL = "reseal"
 class Resealing(msgspec.Struct, frozen=True):
     """What a job that seals what is stored anew notes of itself.
 
-    generation: of the search index, with which what is sealed changed. key: that seals. after, old:
-        up to where current and superseded versions are done; after is None when all current are.
-    done, total: versions. failed: those that could not be opened, and stay as they were.
+    generation: of the search index, with which what is sealed changed. key: that seals. after, old,
+        messages: up to where current and superseded versions and messages, by table, are done;
+        after and old are None when all are.
+    done, total: versions and messages. failed: those that could not be opened, and stay as they
+        were.
     """
 
     generation: int = -1
     key: int = 0
     after: int | None = 0
-    old: tuple[str, str, int] = ("", "", 0)
+    old: tuple[str, str, int] | None = ("", "", 0)
+    messages: dict[str, int] = {}
     done: int = 0
     total: int = 0
     failed: int = 0
@@ -55,7 +58,7 @@ class Resealing(msgspec.Struct, frozen=True):
             return f"going over what is stored failed ({self.problem}); it is repeated"
         if self.generation < generation:
             return "what is stored waits for it"
-        return f"{self.done} of about {self.total} stored versions are done"
+        return f"{self.done} of about {self.total} stored versions and messages are done"
 
 
 def resealing_of(unfinished: Sequence[Unfinished]) -> Resealing:

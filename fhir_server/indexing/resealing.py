@@ -26,7 +26,7 @@ from fhir_server.storage import index_state, keys, reindex, resealing, resources
 from fhir_server.storage.horizon import older_transactions_end
 from fhir_server.storage.keys import CHANGING, SealState
 from fhir_server.storage.reindex import Row
-from fhir_server.storage.resealing import Old, Written
+from fhir_server.storage.resealing import FIRST, Old, Written
 from fhir_server.storage.resources import Values, deleted_values
 from fhir_server.storage.seal import CannotOpen, Seal
 from fhir_server.storage.store import Connection
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 # Versions of a batch: they are locked together for the time it takes to store them.
 BATCH = 50
 
+# Seconds after which every worker has heard of a change, even one that missed the notification: a
+# version it writes unaware is refused when it is stored, but a message is not.
+GRACE = 2.0
+
 _TURN_SECONDS = 0.004
 
 
@@ -44,11 +48,12 @@ class _Stale(Exception):
 
 
 class Resealer:
-    """The handler of jobs of the kind `reseal`. batch: versions at a time."""
+    """The handler of jobs of the kind `reseal`. batch: versions at a time. grace: see `GRACE`."""
 
-    def __init__(self, indexes: Indexes, *, batch: int = BATCH) -> None:
+    def __init__(self, indexes: Indexes, *, batch: int = BATCH, grace: float = GRACE) -> None:
         self._indexes = indexes
         self._batch = batch
+        self._grace = grace
 
     async def __call__(self, work: Work) -> None:
         """Do everything that is to be done now, going on where a former attempt stopped."""
@@ -63,23 +68,40 @@ class Resealer:
                     progress = await self._begin(work, connection)
                     continue
                 try:
-                    if progress.after is not None:
-                        progress = await self._resources(work, connection, state, index, progress)
-                        continue
-                    following = await self._history(work, connection, state, progress)
+                    following = await self._next(work, connection, state, index, progress)
                 except _Stale:
                     continue
                 if following is not None:
                     progress = following
-                    continue
-                if await _finish(work, connection, index, state, progress):
+                elif await _finish(work, connection, index, state, progress):
                     return
             await asyncio.sleep(0)
+
+    async def _next(
+        self,
+        work: Work,
+        connection: Connection,
+        state: SealState,
+        index: SearchIndex,
+        progress: Resealing,
+    ) -> Resealing | None:
+        """Go over what comes next; None if that is all. Raises `_Stale` with nothing stored."""
+        if progress.after is not None:
+            return await self._resources(work, connection, state, index, progress)
+        if progress.old is not None:
+            return await self._history(work, connection, state, progress)
+        for table in resealing.MESSAGES:
+            following = await self._messages(work, connection, table, progress)
+            if following is not None:
+                return following
+        return None
 
     async def _begin(self, work: Work, connection: Connection) -> Resealing:
         """What is to be done, once everybody writes by the newest elements and keys."""
         pause = Pause(work, connection)
         state = (await index_state.load(connection, work.tenant)).sealing
+        if state.state == CHANGING:
+            await pause.until(time.monotonic() + self._grace)
         while state.current != state.latest:
             await pause()
             state = (await index_state.load(connection, work.tenant)).sealing
@@ -128,14 +150,12 @@ class Resealer:
 
     async def _history(
         self, work: Work, connection: Connection, state: SealState, progress: Resealing
-    ) -> Resealing | None:
-        """Go over the next superseded versions; None if there are no more."""
+    ) -> Resealing:
+        """Go over the next superseded versions."""
         types = sorted(changes(state).elements)
         last, looked, rows = await resealing.history(
-            connection, work.tenant, types, progress.old, self._batch
+            connection, work.tenant, types, progress.old or FIRST, self._batch
         )
-        if last is None:
-            return None
         written, failed = await _sealed_anew(_seal(work), rows)
         progress = msgspec.structs.replace(
             progress,
@@ -145,6 +165,34 @@ class Resealer:
         )
         async with connection.transaction():
             await resealing.store_history(connection, work.tenant, written)
+            await work.checkpoint(connection, msgspec.to_builtins(progress))
+        return progress
+
+    async def _messages(
+        self, work: Work, connection: Connection, table: str, progress: Resealing
+    ) -> Resealing | None:
+        """Go over the next messages of a table; None if there are no more."""
+        after = progress.messages.get(table, 0)
+        rows = await resealing.messages(connection, work.tenant, table, after, self._batch)
+        if not rows:
+            return None
+        seal, written, failed = _seal(work), [], 0
+        for row in rows:
+            try:
+                content = seal.seal_message(row.place, seal.open_message(row.place, row.content))
+            except CannotOpen:
+                failed += 1
+                continue
+            if content != row.content:
+                written.append(row._replace(content=content))
+        progress = msgspec.structs.replace(
+            progress,
+            messages=progress.messages | {table: rows[-1].id},
+            done=progress.done + len(rows),
+            failed=progress.failed + failed,
+        )
+        async with connection.transaction():
+            await resealing.store_messages(connection, work.tenant, table, written)
             await work.checkpoint(connection, msgspec.to_builtins(progress))
         return progress
 

@@ -91,4 +91,7 @@ class Keeping:
 
     async def _write(self, arrivals: Sequence[Arrival], lasting: bool) -> list[Stored]:
         async with self._store.connection(self._tenant) as connection:
-            return await messages.store(connection, self._tenant, arrivals, lasting=lasting)
+            seal = self._store.statements(self._tenant).seal
+            return await messages.store(
+                connection, self._tenant, arrivals, seal=seal, lasting=lasting
+            )

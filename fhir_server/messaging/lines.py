@@ -222,7 +222,8 @@ class Lines:
                 async with self._bound:
                     return await self._carry(handed.held, handed.message)
             async with self._bound, self._store.connection(self._tenant) as connection:
-                found = await messages.peek(connection, self._tenant, sender)
+                seal = self._store.statements(self._tenant).seal
+                found = await messages.peek(connection, self._tenant, sender, seal)
             if found is None:
                 return Nothing()
             held, latest = found

@@ -100,7 +100,8 @@ class Sending:
             0, str(uuid.uuid4()), composed.destination.name, composed.control_id, composed.type,
             list(composed.about), composed.message.encode(), now, QUEUED, 0, now, None, None,
         )  # fmt: skip
-        await outgoing.enqueue(connection, self._tenant, queued)
+        seal = self._engine.store.statements(self._tenant).seal
+        await outgoing.enqueue(connection, self._tenant, queued, seal)
         facts = self._facts(composed.destination, queued, QUEUED, now)
         record = records.communication(facts)
         if composed.patient:
@@ -157,7 +158,8 @@ class Sending:
         failures = 0
         try:
             while True:
-                queued = await outgoing.next_for(connection, self._tenant, destination.name)
+                seal = self._engine.store.statements(self._tenant).seal
+                queued = await outgoing.next_for(connection, self._tenant, destination.name, seal)
                 wait = (queued.due - system_clock()).total_seconds() if queued else _LOOK_EVERY
                 if queued is None or wait > 0:
                     await asyncio.sleep(min(max(wait, 0.01), _TAKE_OVER_EVERY))

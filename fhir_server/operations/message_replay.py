@@ -55,10 +55,11 @@ def _named(engine: Engine, ctx: Context, parameters: Parameters) -> list[str]:
 
 
 async def _check_kept(engine: Engine, ctx: Context, records: Sequence[str]) -> None:
+    seal = engine.statements(ctx).seal
     async with engine.store.connection(ctx.tenant) as connection:
         for each in records:
-            if await messages.by_record(connection, ctx.tenant, each) is None and (
-                await outgoing.by_record(connection, ctx.tenant, each) is None
+            if await messages.by_record(connection, ctx.tenant, each, seal) is None and (
+                await outgoing.by_record(connection, ctx.tenant, each, seal) is None
             ):
                 text = f"There is no HL7 v2 message of Communication/{each}, or it is kept no more"
                 raise NotFound(Issue("not-found", text))

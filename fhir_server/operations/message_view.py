@@ -30,10 +30,11 @@ _SEVERITIES = frozenset({"error", "warning", "information"})
 async def view(engine: Engine, ctx: Context, parameters: Parameters) -> Result:
     """The message as it came or went. Raises `NotFound` for what is, or is kept, no more."""
     async with engine.store.connection(ctx.tenant) as connection:
-        held = await messages.by_record(connection, ctx.tenant, parameters.id)
+        seal = engine.statements(ctx).seal
+        held = await messages.by_record(connection, ctx.tenant, parameters.id, seal)
         sent = None
         if held is None:
-            sent = await outgoing.by_record(connection, ctx.tenant, parameters.id)
+            sent = await outgoing.by_record(connection, ctx.tenant, parameters.id, seal)
     if held is not None:
         return output.parameters(list(_received(engine, held)))
     if sent is not None:

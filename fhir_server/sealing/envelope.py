@@ -7,7 +7,7 @@ else stays as it was, so that PostgreSQL and search see it.
 import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,9 +16,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fhir_server.fhir_json import decode, encode
-from fhir_server.storage.seal import NAME
+from fhir_server.storage.seal import MESSAGE_MARK, NAME
 
-_FIELD = re.compile(rb'"~sealed": ?"1\.([0-9]+)\.([A-Za-z0-9_=-]*)"')
+_FIELD = re.compile(rb'"~sealed": ?"1\.([0-9]{1,9})\.([A-Za-z0-9_=-]*)"')
+_MESSAGE = re.compile(re.escape(MESSAGE_MARK) + rb"1\.([0-9]{1,9})\.")
 _NONCE = 12
 _SEPARATOR = "\x1f"
 
@@ -28,6 +29,7 @@ _NESTING = {"Bundle": "entry", "Parameters": "parameter"}
 # By place in the resource, the JSON properties taken from there; the resource itself is "".
 _Parts = dict[str, dict[str, Any]]
 _RawParts = dict[str, dict[str, msgspec.Raw]]
+_decode = msgspec.json.Decoder(_RawParts).decode
 
 
 class WrongKey(Exception):
@@ -57,17 +59,13 @@ class Cipher:
         return f"1{_SEPARATOR}{self.number}{_SEPARATOR}{place}".encode()
 
 
+# The key of a number; raises what says that there is none.
+CipherOf = Callable[[int], Cipher]
+
+
 def place_of(tenant: str, type_: str, id_: str) -> str:
     """Where the ciphertext of a resource belongs; it opens nowhere else."""
     return _SEPARATOR.join((tenant, type_, id_))
-
-
-def key_number(content: bytes) -> int:
-    """The number of the key that opens sealed content. Raises `WrongKey` for a broken one."""
-    found = _FIELD.search(content)
-    if found is None:
-        raise WrongKey
-    return int(found[1])
 
 
 class Taker:
@@ -82,6 +80,9 @@ class Taker:
             type_: re.compile(b"|".join(f'"{name}"'.encode() for name in sorted(names)))
             for type_, names in properties.items()
         }
+
+    def __bool__(self) -> bool:
+        return bool(self._properties)
 
     def may_take(self, type_: str, content: bytes) -> bool:
         """Whether it is worth looking into a resource of a type."""
@@ -130,16 +131,16 @@ def _without_exponents(value: Any) -> Any:
     return value
 
 
-def unseal(cipher: Cipher, place: str, content: bytes) -> bytes:
-    """Sealed content as it was, number by number. Raises `WrongKey`.
+def unseal(cipher_of: CipherOf, place: str, content: bytes) -> bytes:
+    """Sealed content as it was, digit by digit. Raises `WrongKey`.
 
     What stands beside the ciphertext is not parsed, unless resources in it were sealed, too.
     """
     found = _FIELD.search(content)
     if found is None:
         raise WrongKey
-    plain = cipher.decrypt(urlsafe_b64decode(found[2]), place)
-    parts = msgspec.json.decode(plain, type=_RawParts)
+    plain = cipher_of(int(found[1])).decrypt(urlsafe_b64decode(found[2]), place)
+    parts = _decode(plain)
     if parts.keys() == {""}:
         own = b", ".join(b'"%b": %b' % (name.encode(), raw) for name, raw in parts[""].items())
         return content[: found.start()] + own + content[found.end() :]
@@ -149,6 +150,19 @@ def unseal(cipher: Cipher, place: str, content: bytes) -> bytes:
         for name, raw in parts.get(at, {}).items():
             inner[name] = decode(bytes(raw))
     return encode(resource)
+
+
+def seal_bytes(cipher: Cipher, place: str, content: bytes) -> bytes:
+    """A message as ciphertext."""
+    return b"%b1.%d.%b" % (MESSAGE_MARK, cipher.number, cipher.encrypt(content, place))
+
+
+def open_bytes(cipher_of: CipherOf, place: str, content: bytes) -> bytes:
+    """The message. Raises `WrongKey`."""
+    found = _MESSAGE.match(content)
+    if found is None:
+        raise WrongKey
+    return cipher_of(int(found[1])).decrypt(content[found.end() :], place)
 
 
 def _resources(resource: dict[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,9 +11,10 @@ from fhir_server.sealing.envelope import (
     Cipher,
     Taker,
     WrongKey,
-    key_number,
+    open_bytes,
     place_of,
     seal,
+    seal_bytes,
     unseal,
 )
 from fhir_server.sealing.master import KEY_BYTES, KeyProblem, Master
@@ -22,7 +23,7 @@ from fhir_server.search.keys import Keyed
 from fhir_server.search.sealed import Sealed
 from fhir_server.storage import keys
 from fhir_server.storage.keys import CHANGING, DATA, READY, SEARCH, HeldKey, SealState
-from fhir_server.storage.seal import CannotOpen, Seal, is_sealed
+from fhir_server.storage.seal import MESSAGE_MARK, CannotOpen, Seal, is_sealed
 from fhir_server.storage.store import Connection
 
 log = logging.getLogger(__name__)
@@ -59,19 +60,41 @@ class TenantSeal:
         if not is_sealed(content):
             return content
         try:
-            number = key_number(content)
-            cipher = self._ciphers.get(number)
-            if cipher is None:
-                text = f"{type_}/{id_} is sealed by the key {number}, which is not read yet"
-                raise Unavailable(Issue("transient", text), headers={"Retry-After": "1"})
-            return unseal(cipher, place_of(self._tenant, type_, id_), content)
+            return unseal(self._cipher, place_of(self._tenant, type_, id_), content)
         except WrongKey:
-            log.error("a sealed resource cannot be opened", extra={"resource": f"{type_}/{id_}"})
-            text = (
-                f"{type_}/{id_} cannot be opened: what is stored was changed, or moved, or sealed "
-                "by another key than the one of that number"
-            )
-            raise CannotOpen(Issue("exception", text, severity="fatal")) from None
+            raise _broken(f"{type_}/{id_}") from None
+
+    def seal_message(self, place: str, content: bytes) -> bytes:
+        """The ciphertext of a message, if anything is sealed at all: it may tell all of it."""
+        if not self._taker:
+            return content
+        where = place_of(self._tenant, "message", place)
+        return seal_bytes(self._ciphers[self.current], where, content)
+
+    def open_message(self, place: str, content: bytes) -> bytes:
+        """The message again. Raises `CannotOpen`, and `Unavailable` for a new key."""
+        if not content.startswith(MESSAGE_MARK):
+            return content
+        try:
+            return open_bytes(self._cipher, place_of(self._tenant, "message", place), content)
+        except WrongKey:
+            raise _broken("The message") from None
+
+    def _cipher(self, number: int) -> Cipher:
+        cipher = self._ciphers.get(number)
+        if cipher is None:
+            text = f"What is encrypted by the key {number} cannot be opened: it is not read yet"
+            raise Unavailable(Issue("transient", text), headers={"Retry-After": "1"})
+        return cipher
+
+
+def _broken(what: str) -> CannotOpen:
+    log.error("what is encrypted cannot be opened", extra={"what": what})
+    text = (
+        f"{what} cannot be opened: what is stored was changed, or moved, or encrypted by another "
+        "key than the one of that number"
+    )
+    return CannotOpen(Issue("exception", text, severity="fatal"))
 
 
 class LockedSeal:
@@ -90,6 +113,16 @@ class LockedSeal:
     def open(self, type_: str, id_: str, content: bytes) -> bytes:
         """What is not sealed. Raises `Unavailable` for anything else."""
         if is_sealed(content):
+            raise self.refusal
+        return content
+
+    def seal_message(self, place: str, content: bytes) -> bytes:
+        """Raises `Unavailable`."""
+        raise self.refusal
+
+    def open_message(self, place: str, content: bytes) -> bytes:
+        """What is not sealed. Raises `Unavailable` for anything else."""
+        if content.startswith(MESSAGE_MARK):
             raise self.refusal
         return content
 

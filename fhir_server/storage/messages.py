@@ -1,7 +1,7 @@
 """HL7 v2 messages as they came: stored before anybody answers, carried out in order by sender."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from fhir_server.storage.migrate import schema_name
+from fhir_server.storage.seal import Seal
 from fhir_server.storage.store import Connection
 
 RECEIVED, DONE, IGNORED, ERROR = "received", "done", "ignored", "error"
@@ -145,15 +146,22 @@ _HELD = ", ".join(each.name for each in fields(Held))
 
 
 async def store(
-    connection: Connection, tenant: str, arrivals: Sequence[Arrival], *, lasting: bool = True
+    connection: Connection,
+    tenant: str,
+    arrivals: Sequence[Arrival],
+    *,
+    seal: Seal | None,
+    lasting: bool = True,
 ) -> list[Stored]:
     """Store messages in their order by one statement; gives how each of them stands.
 
-    lasting: whether they are safe when this returns; else they are once anything is that commits
-        later, such as what becomes of them. The very same message with the same control id is
-        stored once.
+    seal: what their contents go through. lasting: whether they are safe when this returns; else
+        they are once anything is that commits later, such as what becomes of them. The very same
+        message with the same control id is stored once.
     """
     query = _INSERTS[len(arrivals) > 1, lasting].replace("{s}", schema_name(tenant))
+    if seal is not None:
+        arrivals = [_sealed(each, seal) for each in arrivals]
     cursor = await connection.execute(query, _columns(arrivals), binary=False)
     new: dict[tuple[int | None, bytes], list[int]] = {}
     for id_, key, sha256 in await cursor.fetchall():
@@ -168,6 +176,15 @@ async def store(
     return found
 
 
+def place(sha256: bytes) -> str:
+    """Where the ciphertext of a message opens."""
+    return sha256.hex()
+
+
+def _sealed(arrival: Arrival, seal: Seal) -> Arrival:
+    return replace(arrival, content=seal.seal_message(place(arrival.sha256), arrival.content))
+
+
 async def _known(connection: Connection, tenant: str, arrival: Arrival, lasting: bool) -> Stored:
     """How a message stands that came before; a write makes sure that it is safe by now."""
     table = f"{schema_name(tenant)}.message"
@@ -179,7 +196,7 @@ async def _known(connection: Connection, tenant: str, arrival: Arrival, lasting:
     cursor = await connection.execute(query, (arrival.key, arrival.sha256))
     row = await cursor.fetchone()
     if row is None:  # Deleted this moment, since it was old.
-        return (await store(connection, tenant, [arrival], lasting=lasting))[0]
+        return (await store(connection, tenant, [arrival], seal=None, lasting=lasting))[0]
     return Stored(*row)
 
 
@@ -213,19 +230,29 @@ def _columns(arrivals: Sequence[Arrival]) -> tuple[Any, ...]:
     return tuple([getattr(each, name) for each in arrivals] for name in _ARRIVAL)
 
 
-async def peek(connection: Connection, tenant: str, sender: str) -> tuple[Held, datetime] | None:
+def _opened(row: tuple[Any, ...], seal: Seal | None) -> Held:
+    *held, sha256 = row
+    found = Held(*held)
+    if seal is None:
+        return found
+    return replace(found, content=seal.open_message(place(bytes(sha256)), found.content))
+
+
+async def peek(
+    connection: Connection, tenant: str, sender: str, seal: Seal | None
+) -> tuple[Held, datetime] | None:
     """The oldest message of a sender that waits, and when the last one of anybody came.
 
     Somebody else may be at it.
     """
     table = f"{schema_name(tenant)}.message"
     cursor = await connection.execute(
-        f"select (select received from {table} order by id desc limit 1), {_HELD} from {table} "
-        "where sender = %s and state = 'received' order by id limit 1",
+        f"select (select received from {table} order by id desc limit 1), {_HELD}, sha256 "
+        f"from {table} where sender = %s and state = 'received' order by id limit 1",
         (sender,),
     )
     row = await cursor.fetchone()
-    return (Held(*row[1:]), row[0]) if row else None
+    return (_opened(row[1:], seal), row[0]) if row else None
 
 
 class Begun(Enum):
@@ -318,13 +345,16 @@ async def waiting_senders(connection: Connection, tenant: str, before: datetime)
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def by_record(connection: Connection, tenant: str, record: str) -> Held | None:
+async def by_record(
+    connection: Connection, tenant: str, record: str, seal: Seal | None
+) -> Held | None:
     """The message that a FHIR record tells of; None if there is none, or none any more."""
     cursor = await connection.execute(
-        f"select {_HELD} from {schema_name(tenant)}.message where id = %s", (_id_of(record),)
+        f"select {_HELD}, sha256 from {schema_name(tenant)}.message where id = %s",
+        (_id_of(record),),
     )
     row = await cursor.fetchone()
-    return Held(*row) if row else None
+    return _opened(row, seal) if row else None
 
 
 async def parked(

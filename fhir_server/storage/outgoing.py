@@ -1,10 +1,12 @@
 """HL7 v2 messages to be sent: queued with what they tell of, in order by destination."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 
 from fhir_server.storage.migrate import schema_name
+from fhir_server.storage.seal import Seal
 from fhir_server.storage.store import Connection
 
 QUEUED, SENT, FAILED = "queued", "sent", "failed"
@@ -83,14 +85,20 @@ async def looked_at(connection: Connection, tenant: str, found: Sequence[Changed
     )
 
 
-async def enqueue(connection: Connection, tenant: str, message: Queued) -> None:
-    """Queue a message for its destination, in the caller's transaction."""
+async def enqueue(connection: Connection, tenant: str, message: Queued, seal: Seal | None) -> None:
+    """Queue a message for its destination, in the caller's transaction.
+
+    seal: what its content goes through.
+    """
+    content = message.content
+    if seal is not None:
+        content = seal.seal_message(message.record, content)
     await connection.execute(
         f"insert into {schema_name(tenant)}.outgoing_message "
         "(record, destination, control_id, type, about, content, created, state, due) "
         "values (%s, %s, %s, %s, %s, %b, %s, 'queued', %s)",
         (message.record, message.destination, message.control_id, message.type, message.about,
-         message.content, message.created, message.due),
+         content, message.created, message.due),
     )  # fmt: skip
 
 
@@ -104,15 +112,23 @@ async def hold(connection: Connection, tenant: str, destination: str) -> bool:
     return bool(row and row[0])
 
 
-async def next_for(connection: Connection, tenant: str, destination: str) -> Queued | None:
+def _opened(row: tuple[Any, ...] | None, seal: Seal | None) -> Queued | None:
+    found = Queued(*row) if row else None
+    if found is None or seal is None:
+        return found
+    return replace(found, content=seal.open_message(found.record, found.content))
+
+
+async def next_for(
+    connection: Connection, tenant: str, destination: str, seal: Seal | None
+) -> Queued | None:
     """The oldest message that waits for a destination, even if it is not due yet."""
     cursor = await connection.execute(
         f"select {_QUEUED} from {schema_name(tenant)}.outgoing_message "
         "where destination = %s and state = 'queued' order by id limit 1",
         (destination,),
     )
-    row = await cursor.fetchone()
-    return Queued(*row) if row else None
+    return _opened(await cursor.fetchone(), seal)
 
 
 async def finish(
@@ -147,13 +163,14 @@ async def put_off(
     )
 
 
-async def by_record(connection: Connection, tenant: str, record: str) -> Queued | None:
+async def by_record(
+    connection: Connection, tenant: str, record: str, seal: Seal | None
+) -> Queued | None:
     """The message that a FHIR record tells of; None if there is none, or none any more."""
     cursor = await connection.execute(
         f"select {_QUEUED} from {schema_name(tenant)}.outgoing_message where record = %s", (record,)
     )
-    row = await cursor.fetchone()
-    return Queued(*row) if row else None
+    return _opened(await cursor.fetchone(), seal)
 
 
 async def parked(connection: Connection, tenant: str, *, most: int) -> list[str]:

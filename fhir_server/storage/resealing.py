@@ -18,6 +18,45 @@ class Old(NamedTuple):
     content: str
 
 
+class Message(NamedTuple):
+    """A message of HL7 v2. place: where its ciphertext opens."""
+
+    id: int
+    place: str
+    content: bytes
+
+
+# By table, the place of a message.
+_PLACES = {"message": "encode(sha256, 'hex')", "outgoing_message": "record"}
+MESSAGES = tuple(_PLACES)
+
+
+async def messages(
+    connection: Connection, tenant: str, table: str, after: int, most: int
+) -> list[Message]:
+    """The next messages after an id. table: one of `MESSAGES`."""
+    cursor = await connection.execute(
+        f"select id, {_PLACES[table]}, content from {schema_name(tenant)}.{table} "
+        "where id > %s order by id limit %s",
+        (after, most),
+    )
+    return [Message(*row) for row in await cursor.fetchall()]
+
+
+async def store_messages(
+    connection: Connection, tenant: str, table: str, rows: Sequence[Message]
+) -> None:
+    """Store the contents of messages."""
+    if not rows:
+        return
+    await connection.execute(
+        f"update {schema_name(tenant)}.{table} m set content = new.content "
+        "from unnest(%s::bigint[], %b::bytea[]) as new (id, content) where m.id = new.id",
+        ([each.id for each in rows], [each.content for each in rows]),
+        prepare=False,
+    )
+
+
 class Written(NamedTuple):
     """What is to be stored in the place of what was read."""
 
@@ -30,10 +69,12 @@ FIRST: Key = ("", "", 0)
 
 
 async def count(connection: Connection, tenant: str) -> int:
-    """How many versions there are of all resources."""
+    """How many versions there are of all resources, and messages."""
     schema = schema_name(tenant)
     cursor = await connection.execute(
         f"select (select count(*) from {schema}.resource) + (select count(*) from {schema}.history)"
+        f" + (select count(*) from {schema}.message)"
+        f" + (select count(*) from {schema}.outgoing_message)"
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0

@@ -8,6 +8,8 @@ from fhir_server.outcome import Issue, Refusal, Unavailable
 # text has the quotes around it escaped: what has no such property is known at a glance.
 NAME = "~sealed"
 _MARK = f'"{NAME}"'.encode()
+# What sealed messages begin with, and no message of HL7 v2.
+MESSAGE_MARK = b"\x01~sealed"
 
 
 class CannotOpen(Refusal):
@@ -25,6 +27,12 @@ class Seal(Protocol):
     def open(self, type_: str, id_: str, content: bytes) -> bytes:
         """The JSON again. Raises a refusal that says so when it cannot be had."""
 
+    def seal_message(self, place: str, content: bytes) -> bytes:
+        """What of a message the database may see; it opens at that place only."""
+
+    def open_message(self, place: str, content: bytes) -> bytes:
+        """The message again. Raises a refusal that says so when it cannot be had."""
+
 
 def is_sealed(content: bytes) -> bool:
     """Whether content has a ciphertext in it."""
@@ -41,9 +49,23 @@ class Unread:
     def open(self, type_: str, id_: str, content: bytes) -> bytes:
         """What is not sealed. Raises `Unavailable` for anything else."""
         if is_sealed(content):
-            text = f"{type_}/{id_} is encrypted at rest, by a key that is not read yet"
-            raise Unavailable(Issue("transient", text), headers={"Retry-After": "1"})
+            raise _unread(f"{type_}/{id_}")
         return content
+
+    def seal_message(self, place: str, content: bytes) -> bytes:
+        """Raises `Unavailable`: nobody checks later whether it should have been sealed."""
+        raise _unread("What is received")
+
+    def open_message(self, place: str, content: bytes) -> bytes:
+        """What is not sealed. Raises `Unavailable` for anything else."""
+        if content.startswith(MESSAGE_MARK):
+            raise _unread("The message")
+        return content
+
+
+def _unread(what: str) -> Unavailable:
+    text = f"{what} is encrypted at rest, by a key that is not read yet"
+    return Unavailable(Issue("transient", text), headers={"Retry-After": "1"})
 
 
 def sealed(seal: Seal | None, type_: str, id_: str, content: bytes | None) -> bytes | None:

@@ -13,7 +13,6 @@ from fhir_server.sealing.envelope import (
     Cipher,
     Taker,
     WrongKey,
-    key_number,
     place_of,
     seal,
     unseal,
@@ -27,6 +26,7 @@ TAKER = Taker(
     }
 )
 CIPHER = Cipher(7, os.urandom(32))
+OPEN = {7: CIPHER}.__getitem__
 PLACE = place_of("default", "Condition", "c1")
 
 condition = {
@@ -50,11 +50,10 @@ def as_jsonb_has_it(content: bytes) -> bytes:
 def test_sealed_elements_are_not_in_the_content_and_come_back() -> None:
     content = sealed(condition)
     assert is_sealed(content)
-    assert key_number(content) == 7
     assert b"sentinel" not in content
     assert decode(content).keys() == {"resourceType", "id", "subject", "~sealed"}
-    assert decode(unseal(CIPHER, PLACE, content)) == condition
-    assert decode(unseal(CIPHER, PLACE, as_jsonb_has_it(content))) == condition
+    assert decode(unseal(OPEN, PLACE, content)) == condition
+    assert decode(unseal(OPEN, PLACE, as_jsonb_has_it(content))) == condition
 
 
 def test_what_has_no_sealed_element_stays_the_same_bytes() -> None:
@@ -71,7 +70,7 @@ def test_decimals_keep_their_digits(digits: str) -> None:
     text = '{"resourceType":"Observation","valueQuantity":{"value":?},"status":"final"}'
     content = seal(TAKER, CIPHER, place, text.replace("?", digits).encode())
     assert digits.encode() not in content
-    assert f'{{"value":{digits}}}'.encode() in unseal(CIPHER, place, content)
+    assert f'{{"value":{digits}}}'.encode() in unseal(OPEN, place, content)
 
 
 def nested(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,7 +93,7 @@ def test_resources_in_resources_are_sealed_too(outer: dict[str, Any]) -> None:
     assert TAKER.may_take(outer["resourceType"], plain)
     content = sealed(outer)
     assert b"sentinel" not in content
-    assert decode(unseal(CIPHER, PLACE, as_jsonb_has_it(content))) == outer
+    assert decode(unseal(OPEN, PLACE, as_jsonb_has_it(content))) == outer
 
 
 @pytest.mark.parametrize(
@@ -107,12 +106,12 @@ def test_resources_in_resources_are_sealed_too(outer: dict[str, Any]) -> None:
 )
 def test_a_ciphertext_opens_nowhere_else(place: str) -> None:
     with pytest.raises(WrongKey):
-        unseal(CIPHER, place, sealed(condition))
+        unseal(OPEN, place, sealed(condition))
 
 
 def test_another_key_does_not_open_it() -> None:
     with pytest.raises(WrongKey):
-        unseal(Cipher(7, os.urandom(32)), PLACE, sealed(condition))
+        unseal(lambda _: Cipher(7, os.urandom(32)), PLACE, sealed(condition))
 
 
 @given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
@@ -123,7 +122,7 @@ def test_a_changed_ciphertext_is_never_opened(at: int, by: int) -> None:
     position = start + at % (end - start)
     content[position] ^= by
     try:
-        opened = unseal(CIPHER, PLACE, bytes(content))
+        opened = unseal(OPEN, PLACE, bytes(content))
     except (WrongKey, ValueError):
         return
     # Bits that base64 does not use say nothing.
