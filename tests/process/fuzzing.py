@@ -52,6 +52,8 @@ WORDS = (
     "application/fhir+json", "all", "count", "exact", "true", "false", "10", "-birthdate", "name",
     "http://loinc.org|1234-5", "5.4|http://unitsofmeasure.org|mg", "urn:ietf:params:oauth:jwt",
 )  # fmt: skip
+IDS = ("p", "o", "new")
+CONTROLS = NAMES[:21]
 TYPES = ("Patient", "Observation", "ServiceRequest", "Bundle", "ValueSet", "Binary", "Nobody")
 HEADERS = (
     ("Accept", ("application/fhir+json", "application/fhir+xml", "text/html", "*/*", "image/png")),
@@ -80,7 +82,7 @@ _POST = {
     "resource": {"resourceType": "Patient"},
     "request": {"method": "POST", "url": "Patient"},
 }
-MODIFIERS = ("", "", "", ":exact", ":missing", ":not", ":x")
+MODIFIERS = (*[""] * 12, ":exact", ":missing", ":not", ":in", ":text", ":identifier", ":x")
 RESOURCES: tuple[Any, ...] = (
     {"resourceType": "Patient", "id": "p", "name": [{"family": "F", "given": ["G"]}],
      "birthDate": "1970-01-01", "active": True},
@@ -118,14 +120,19 @@ _MULTIPART = (
 class Fuzzer:
     """Draws requests.
 
-    documented: methods and paths of OpenAPI. tokens: access tokens, of which some are good; without
-        them requests come from nobody.
+    documented: methods and paths of OpenAPI. parameters: of searches, by type. tokens: access
+        tokens, of which some are good; without them requests come from nobody.
     """
 
     def __init__(
-        self, seed: int, documented: list[tuple[str, str]], tokens: tuple[str, ...] = ()
+        self,
+        seed: int,
+        documented: list[tuple[str, str]],
+        parameters: dict[str, list[str]],
+        tokens: tuple[str, ...] = (),
     ) -> None:
         self._random = Random(seed)
+        self._parameters = parameters
         self._documented = documented
         self._tokens = tokens
 
@@ -142,10 +149,12 @@ class Fuzzer:
             method, path = draw.choice(METHODS), draw.choice(BESIDE)
         if draw.random() < 0.05:
             method = draw.choice((*METHODS, *RARE_METHODS))
-        target = self._filled(path)
-        if draw.random() < 0.6:
-            target += "?" + self._query()
-        content_type, body = self._body() if method in ("POST", "PUT", "PATCH") else ("", b"")
+        type_ = draw.choice(TYPES)
+        target = self._filled(path, type_)
+        if draw.random() < (0.9 if method == "GET" else 0.15):
+            target += "?" + self._query(type_)
+        writes = method in ("POST", "PUT", "PATCH")
+        content_type, body = self._body(type_) if writes else ("", b"")
         headers = self._headers()
         if body:
             headers["Content-Length"] = str(len(body))
@@ -156,9 +165,9 @@ class Fuzzer:
         clean = {name: _clean(value) for name, value in headers.items()}
         return method, request_head(method, _clean(target).replace(" ", "%20"), None, **clean), body
 
-    def _filled(self, path: str) -> str:
+    def _filled(self, path: str, type_: str) -> str:
         for name, values in (
-            ("{type}", TYPES), ("{id}", ("p", "o", *NASTY)), ("{vid}", ("1", "2", *NASTY)),
+            ("{type}", (type_,)), ("{id}", (*IDS * 8, *NASTY)), ("{vid}", ("1", "2", *NASTY)),
             ("{uid}", ("1.2.3", "1.2.840.10008.1", *NASTY)), ("{number}", ("1", "1,2", *NASTY)),
             ("{word}", (*WORDS, *NASTY)),
         ):  # fmt: skip
@@ -167,13 +176,14 @@ class Fuzzer:
                 path = path.replace(name, chosen or "x", 1)
         return path
 
-    def _query(self) -> str:
+    def _query(self, type_: str) -> str:
         draw = self._random
         pairs = []
-        for _ in range(draw.randrange(1, 5)):
-            name = draw.choice(NAMES) + draw.choice(
-                ("", "", "", ":exact", ":missing", ":not", ":x")
-            )
+        for _ in range(draw.choice((1, 1, 1, 2, 4))):
+            names = NAMES
+            if draw.random() < 0.7:
+                names = (*self._parameters.get(type_, ()), *CONTROLS)
+            name = draw.choice(names) + draw.choice(MODIFIERS)
             pairs.append(f"{quote(name)}={quote(self._value())}")
         return "&".join(pairs)
 
@@ -194,8 +204,8 @@ class Fuzzer:
             found["Authorization"] = f"{scheme} {given}"
         return found
 
-    def _body(self) -> tuple[str, bytes]:
-        content_type, found = self._sound_body()
+    def _body(self, type_: str) -> tuple[str, bytes]:
+        content_type, found = self._sound_body(type_)
         draw = self._random
         if draw.random() < 0.15:
             spoilt = bytearray(found)
@@ -204,11 +214,12 @@ class Fuzzer:
             return content_type, bytes(spoilt)
         return content_type, found
 
-    def _sound_body(self) -> tuple[str, bytes]:
+    def _sound_body(self, type_: str) -> tuple[str, bytes]:
         draw = self._random
         kind = draw.random()
         if kind < 0.6:
-            resource = draw.choice(RESOURCES)
+            fitting = [r for r in RESOURCES if isinstance(r, dict) and r["resourceType"] == type_]
+            resource = draw.choice(fitting if fitting and draw.random() < 0.7 else RESOURCES)
             content_type = "application/fhir+json"
             if isinstance(resource, list):
                 content_type = "application/json-patch+json"
@@ -216,18 +227,18 @@ class Fuzzer:
         if kind < 0.7:
             return "application/fhir+xml", draw.choice(_XML)
         if kind < 0.85:
-            return "application/x-www-form-urlencoded", self._query().encode()
+            return "application/x-www-form-urlencoded", self._query(type_).encode()
         if kind < 0.95:
             return draw.choice(CONTENT_TYPES), _MULTIPART
         return draw.choice(CONTENT_TYPES), draw.randbytes(draw.randrange(1, 400))
 
     def _mutated(self, value: Any) -> Any:
         draw = self._random
-        if draw.random() < 0.06:
+        if draw.random() < 0.03:
             return draw.choice((None, True, -1, 1e308, [], {}, [[]], {"x": 1}, draw.choice(NASTY)))
         if isinstance(value, dict):
             found = {name: self._mutated(item) for name, item in value.items()}
-            if draw.random() < 0.1:
+            if draw.random() < 0.05:
                 found[draw.choice((*NAMES, *NASTY, "extension", "contained", "_id", "meta"))] = (
                     self._mutated(draw.choice(RESOURCES))
                 )

@@ -41,10 +41,16 @@ class Doors:
             for path, methods in described["paths"].items()
             for method in methods
         ]
+        told = httpx.get(f"{server.base_url}/metadata", trust_env=False).json()
+        self.parameters = {
+            each["type"]: [parameter["name"] for parameter in each.get("searchParam", ())]
+            for each in told["rest"][0]["resource"]
+        }
 
     def check(self, seed: int, *tokens: str, closed: bool) -> None:
         """Send random requests. closed: to somebody who may see nothing."""
-        for method, head, body in Fuzzer(seed, self.documented, tokens).requests(COUNT):
+        fuzzer = Fuzzer(seed, self.documented, self.parameters, tokens)
+        for method, head, body in fuzzer.requests(COUNT):
             answer = exchange(self.server, head, body, method=method)
             shown = f"seed {seed}: {head!r} {body!r}\n{answer}"
             assert answer.status < 500 or _is_archive(head, answer), shown
