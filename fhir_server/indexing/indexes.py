@@ -106,6 +106,7 @@ class Indexes:
                 **dict(_being_sealed(state, known.parameters, resealing)),
             },
             incomplete=_incomplete(state, found),
+            sealed=seal is not None,
         )
         self._by_tenant[tenant] = index
         return index

@@ -22,6 +22,7 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.outcome import Issue, Refusal
+from fhir_server.search.sealed import veiled
 
 if TYPE_CHECKING:
     from fhir_server.interactions.engine import Engine
@@ -49,7 +50,8 @@ async def noted(
 ) -> None:
     """Note what was carried out; a version that was stored has been noted with it."""
     if engine.audit.on and definition.name not in _PUBLIC and not result.written:
-        await engine.audit.note(ctx, _event(definition, request, result, ctx.base_url))
+        query = _query(engine, ctx, request)
+        await engine.audit.note(ctx, _event(definition, request, result, ctx.base_url, query))
 
 
 async def noted_refusal(
@@ -69,7 +71,7 @@ async def noted_refusal(
                 request.type,
                 request.id,
                 shown=_named(request),
-                query=urlencode(request.query),
+                query=_query(engine, ctx, request),
                 outcome=_failure(refusal.status),
                 reason=f"{refusal.issues[0].code} {refusal.status}",
             ),
@@ -104,8 +106,17 @@ def change_line(
     return audit.line(ctx, Event(action, name, type_, id_, version, version - 1, shown))
 
 
+def _query(engine: "Engine", ctx: Context, request: Request) -> str:
+    """What was asked for; of elements that are encrypted at rest without the values."""
+    if not request.query:
+        return ""
+    index = engine.indexes.known(ctx.tenant)
+    query = request.query
+    return urlencode(veiled(index.parameters, request.type, query) if index.sealed else query)
+
+
 def _event(
-    definition: InteractionDefinition, request: Request, result: Result, base_url: str
+    definition: InteractionDefinition, request: Request, result: Result, base_url: str, query: str
 ) -> Event:
     # The entries of a batch have been noted themselves.
     shown = [] if definition.name == "batch" else _shown(result, base_url)
@@ -118,7 +129,7 @@ def _event(
         result.id or request.id,
         result.version,
         shown=shown,
-        query=urlencode(request.query) if request.query else "",
+        query=query,
     )
 
 

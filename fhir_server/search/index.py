@@ -14,6 +14,7 @@ class SearchIndex:
     generation: of the search parameters; what is written with another one is written again.
     unready: why a parameter, by type and code, cannot be searched by yet.
     incomplete: why nothing can be searched by yet; empty if it can.
+    sealed: whether some parameters are of elements that are encrypted at rest.
     """
 
     parameters: SearchParameters
@@ -21,3 +22,4 @@ class SearchIndex:
     generation: int = 0
     unready: Mapping[tuple[str, str], str] = field(default_factory=dict)
     incomplete: str = ""
+    sealed: bool = False

@@ -82,6 +82,32 @@ def _heads(
             yield from (branch.head or "" for branch in found)
 
 
+HIDDEN = "***"
+# What may lead to any parameter.
+_LEADING = frozenset({"_filter", "_query"})
+
+
+def veiled(
+    known: SearchParameters, type_: str, query: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """A query without the values that it has for sealed elements, or may have."""
+    return [
+        (name, HIDDEN if _may_tell(known, type_ or ANY_TYPE, name) else value)
+        for name, value in query
+    ]
+
+
+def _may_tell(known: SearchParameters, type_: str, name: str) -> bool:
+    code = name.partition(":")[0]
+    if code == "_has" or "." in name or code in _LEADING:
+        return True
+    parameter = known.get(type_, code)
+    if parameter is None:
+        # A search of all types, or no search parameter.
+        return type_ == ANY_TYPE and not code.startswith("_")
+    return parameter.keyed is not None
+
+
 # token
 
 

@@ -13,7 +13,7 @@ from fhir_server.search.extract import Extractor
 from fhir_server.search.keys import Keyed
 from fhir_server.search.parameters import SearchParameters
 from fhir_server.search.query import parse
-from fhir_server.search.sealed import Sealed, sealed
+from fhir_server.search.sealed import Sealed, sealed, veiled
 
 BASE = "http://test/fhir"
 OFFICIAL = SearchParameters()
@@ -176,3 +176,24 @@ def test_what_needs_whole_values_or_links_only_is_understood(
     type_: str, name: str, value: str
 ) -> None:
     parse(KNOWN, type_, [(name, value)], WHERE)
+
+
+@pytest.mark.parametrize(
+    ("type_", "query", "shown"),
+    [
+        ("Condition", ("code", "E11"), "***"),
+        ("Condition", ("code:not", "E11"), "***"),
+        ("Condition", ("clinical-status", "active"), "active"),
+        ("Condition", ("_count", "5"), "5"),
+        ("Condition", ("_filter", "code eq E11"), "***"),
+        ("Encounter", ("diagnosis:Condition.code", "E11"), "***"),
+        ("Patient", ("_has:Condition:subject:code", "E11"), "***"),
+        ("Patient", ("name", "anna"), "anna"),
+        ("", ("code", "E11"), "***"),
+        ("", ("_id", "a"), "a"),
+    ],
+)
+def test_a_query_can_be_told_of_without_such_values(
+    type_: str, query: tuple[str, str], shown: str
+) -> None:
+    assert veiled(KNOWN, type_, [query]) == [(query[0], shown)]
