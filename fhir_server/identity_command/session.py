@@ -4,20 +4,19 @@ import argparse
 import getpass
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from fhir_server.command_database import command_database
 from fhir_server.identity.administration import Administration, Impossible, NewProgram
 from fhir_server.outcome import Refusal
 from fhir_server.serve import FHIR_PATH
 from fhir_server.settings import Settings
-from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
+from fhir_server.storage.embedded import DirectoryInUse
 from fhir_server.storage.identity.connections import Connections
-from fhir_server.storage.migrate import migrate_all
 
 _FAILED = 1
 
@@ -26,7 +25,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when it is done, 1 when it cannot be."""
     actions = _USER if arguments.command == "user" else _CLIENT
     try:
-        with _database(settings) as url:
+        with command_database(settings) as url:
             connections = Connections(url)
             try:
                 actions[arguments.action](Administration(connections), arguments, settings)
@@ -36,24 +35,6 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         sys.stderr.write(f"fhir-server {arguments.command}: {error}\n")
         return _FAILED
     return 0
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    """The URL of the database: as set, of a server that runs, or of one that runs for this."""
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-        return
-    embedded = EmbeddedPostgres(settings.data_dir)
-    if (url := embedded.join()) is not None:
-        yield url
-        return
-    try:
-        url = embedded.start()
-        migrate_all(url)
-        yield url
-    finally:
-        embedded.stop()
 
 
 def _add_user(on: Administration, given: argparse.Namespace, _: Settings) -> None:
