@@ -16,13 +16,21 @@ from tests.conftest import FHIR_JSON
 
 @asynccontextmanager
 async def serving(
-    database: str, elements: str | None = "default", keys: str | Path | None = None
+    database: str,
+    elements: str | None = "default",
+    keys: str | Path | None = None,
+    audit: Path | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the whole application, which seals some elements."""
+    """A client of the whole application, which seals some elements.
+
+    audit: a folder of the audit trail, if there is one.
+    """
     settings = Settings(
         database_pool=6,
         seal_elements=elements,
         seal_keys=None if keys is None else str(keys),
+        audit="off" if audit is None else "on",
+        audit_dir=audit,
     )
     app = build(settings, database)
     async with (

@@ -1,10 +1,12 @@
 """What is sealed is nowhere in the database, and everywhere where it is asked for."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from fhir_server.sealing.master import create_key_file
@@ -130,6 +132,8 @@ async def test_what_came_by_any_door_is_nowhere_in_the_database(
         },
     )
     assert places_of(database, SENTINEL) == []
+    # What is not sealed would be seen.
+    assert {"resource.content", "history.content"} <= set(places_of(database, "Patient/p"))
     found = (await sealing.get(place)).json()
     assert [each["text"] for each in found["note"]] == [
         f"{SENTINEL} note",
@@ -217,6 +221,30 @@ async def test_whole_values_are_found_and_parts_refused(
     else:
         assert answer.status_code == 200, answer.text
         assert len(answer.json().get("entry", [])) == found
+
+
+async def test_the_audit_trail_does_not_tell_the_values_either(
+    own_database: str, key_file: Path, tmp_path: Path
+) -> None:
+    queries = [
+        f"Condition?code={SENTINEL}&subject=Patient/p",
+        f"Encounter?diagnosis:Condition.code={SENTINEL}",
+        f"Condition?code:text={SENTINEL}",
+    ]
+    async with serving(own_database, "default", key_file, tmp_path / "audit") as client:
+        for query in queries:
+            await client.get(query)
+        await made(client, condition())
+        noted: list[tuple[str]] = []
+        while len(noted) < len(queries):
+            await asyncio.sleep(0.1)
+            with psycopg.connect(own_database) as connection:
+                noted = connection.execute(
+                    "select query from tenant_default.audit_event "
+                    "where query <> '' and type in ('Condition', 'Encounter')"
+                ).fetchall()
+        assert ("code=%2A%2A%2A&subject=Patient%2Fp",) in noted
+        assert places_of(own_database, SENTINEL) == []
 
 
 async def test_numbers_keep_their_digits(sealing: httpx.AsyncClient) -> None:
