@@ -13,9 +13,10 @@ from typing import Any
 
 import psycopg
 
+from fhir_server.dicom.breaker import ArchiveAway
 from fhir_server.dicom.deletion import DELETE_STUDY
 from fhir_server.dicom.facts import Tags
-from fhir_server.dicom.orthanc import ArchiveAway, Orthanc, Study
+from fhir_server.dicom.orthanc import Orthanc, Study
 from fhir_server.dicom.settings import BridgeSettings
 from fhir_server.dicom.taking import Taken, Taking
 from fhir_server.interactions.engine import Engine

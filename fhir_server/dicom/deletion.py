@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from fhir_server.background.work import Work
 from fhir_server.context import Context
 from fhir_server.dicom import records
-from fhir_server.dicom.orthanc import ArchiveAway, Orthanc
+from fhir_server.dicom.breaker import ArchiveAway
+from fhir_server.dicom.orthanc import Orthanc
 from fhir_server.interactions.changes import store_changes
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.rules import Change

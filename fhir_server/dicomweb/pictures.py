@@ -8,7 +8,8 @@ from xml.sax.saxutils import escape
 from fastapi import Response
 
 from fhir_server.context import Context
-from fhir_server.dicom.orthanc import ArchiveAway, Orthanc
+from fhir_server.dicom.breaker import ArchiveAway
+from fhir_server.dicom.orthanc import Orthanc
 from fhir_server.dicomweb.accepting import not_acceptable, picture
 from fhir_server.dicomweb.finding import Finding
 from fhir_server.dicomweb.places import Place

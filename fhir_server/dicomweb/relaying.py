@@ -11,7 +11,7 @@ import httpx
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from fhir_server.dicom.orthanc import ArchiveAway
+from fhir_server.dicom.breaker import ArchiveAway
 from fhir_server.http.parts import PartHeaders
 
 _PASSED = frozenset({b"content-type", b"content-length"})

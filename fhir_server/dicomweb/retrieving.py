@@ -10,7 +10,8 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from fhir_server.context import Context
-from fhir_server.dicom.orthanc import ArchiveAway, Orthanc
+from fhir_server.dicom.breaker import ArchiveAway
+from fhir_server.dicom.orthanc import Orthanc
 from fhir_server.dicomweb.accepting import Accepted, not_acceptable
 from fhir_server.dicomweb.finding import Finding
 from fhir_server.dicomweb.places import Place, told

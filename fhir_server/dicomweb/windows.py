@@ -6,7 +6,8 @@ import struct
 from array import array
 from dataclasses import dataclass
 
-from fhir_server.dicom.orthanc import ArchiveAway, Orthanc
+from fhir_server.dicom.breaker import ArchiveAway
+from fhir_server.dicom.orthanc import Orthanc
 from fhir_server.outcome import Invalid, Issue
 
 _FUNCTIONS = ("linear", "linear-exact", "sigmoid")

@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.dicom.orthanc import ArchiveAway, ArchiveRefused, Orthanc
+from fhir_server.dicom.breaker import ArchiveAway
+from fhir_server.dicom.orthanc import ArchiveRefused, Orthanc, StoredInstance
 from fhir_server.fhir_json import decode
 from fhir_server.interactions.create import create
 from fhir_server.interactions.engine import Engine
@@ -71,6 +73,8 @@ class Uploads:
         self._archive = archive
         self._accession_system = accession_system
         self._large = asyncio.Semaphore(1)
+        # Their own: they wait for the archive, and others must not wait for them.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "upload")
         remove_abandoned(settings.folder)
 
     @staticmethod
@@ -151,14 +155,11 @@ class Uploads:
         try:
             if file.refused is not None:
                 raise file.refused
-            found = await asyncio.to_thread(_prepared, file, spool, meant.correction)
-            report.checked = found.checked
-            if meant.asked.study and found.checked.study != meant.asked.study:
-                raise Unusable("other-study", "belongs to another study than the URL names")
-            report.md5 = found.md5
-            report.changes = found.corrected.changes
-            report.private_removed = found.corrected.private_removed
-            report.status = await self._sent(found)
+            loop = asyncio.get_running_loop()
+            found, stored = await loop.run_in_executor(
+                self._threads, self._begun, file, spool, meant, report
+            )
+            report.status = await self._sent(found, stored)
         except Unusable as unusable:
             report.code, report.reason = unusable.code, str(unusable)
         except ArchiveAway:
@@ -167,10 +168,23 @@ class Uploads:
             report.code, report.reason = "archive-refused", f"is not taken: {refused}"
         return report
 
-    async def _sent(self, prepared: "_Prepared") -> str:
-        if prepared.content is not None:
-            stored = await self._archive.store(prepared.content)
-        else:
+    def _begun(
+        self, file: SpooledFile, spool: Spool, meant: _Meant, report: FileReport
+    ) -> "tuple[_Prepared, StoredInstance | None]":
+        """A file that was checked, and what became of it if it is small enough to be sent."""
+        found = _prepared(file, spool, meant.correction)
+        report.checked = found.checked
+        if meant.asked.study and found.checked.study != meant.asked.study:
+            raise Unusable("other-study", "belongs to another study than the URL names")
+        report.md5 = found.md5
+        report.changes = found.corrected.changes
+        report.private_removed = found.corrected.private_removed
+        if found.content is None:
+            return found, None
+        return found, self._archive.store_now(found.content)
+
+    async def _sent(self, prepared: "_Prepared", stored: StoredInstance | None) -> str:
+        if stored is None:
             async with self._large:
                 stored = await self._archive.store(_pieces(prepared.path), prepared.size)
         if stored.status == "Success":

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from pydicom.uid import generate_uid
 
+from fhir_server.dicom.breaker import ArchiveAway
 from fhir_server.dicom.local import DoesNotRun, LocalOrthanc
-from fhir_server.dicom.orthanc import ArchiveAway, ArchiveRefused, Orthanc
+from fhir_server.dicom.orthanc import ArchiveRefused, Orthanc
 from fhir_server.dicom.settings import ArchiveSettings
 from tests.dicom.conftest import StartOrthanc
 from tests.dicom.images import Scan, requested, series, storescu, write
