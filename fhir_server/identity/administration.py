@@ -178,9 +178,18 @@ class Administration:
         return secret
 
     def launch(
-        self, id_: str, base_url: str, patient: str, encounter: str = "", user: str = ""
+        self,
+        id_: str,
+        base_url: str,
+        patient: str,
+        encounter: str = "",
+        user: str = "",
+        tenant: str = "",
     ) -> str:
-        """The URL by which a program is launched about a patient, once, within five minutes."""
+        """The URL by which a program is launched about a patient, once, within five minutes.
+
+        base_url: of FHIR, in the patient's territory if that is named.
+        """
         program = self._program(id_)
         for each in filter(None, (patient, encounter)):
             if not _ID.fullmatch(each):
@@ -189,7 +198,7 @@ class Administration:
         with self._connections.transaction() as connection:
             if user and people.user(connection, user) is None:
                 raise Impossible(f"there is no user {user}")
-            new = Launch(id_, user, patient, encounter)
+            new = Launch(id_, user, patient, encounter, tenant)
             programs.add_launch(connection, hashed(handle), new, self._now() + _LAUNCH_LIFE)
         query = urlencode({"iss": base_url, "launch": handle})
         url = program.launch_url or ""

@@ -2,12 +2,13 @@
 
 import asyncio
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError
+from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError, InvalidScopeError
 from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
 
 from fhir_server.identity import html
@@ -25,16 +26,19 @@ from fhir_server.security.scopes import PATIENT, USER, InvalidScope
 from fhir_server.storage.identity import programs
 from fhir_server.storage.identity.connections import hashed
 from fhir_server.storage.identity.people import Session, User
-from fhir_server.storage.identity.programs import Launch
+from fhir_server.storage.identity.programs import Launch, Program
+
+# What stands between the issuer and the path of FHIR in the base URL of a territory.
+_IN_TERRITORY = re.compile(r"(?:/t/([a-z][a-z0-9_]{0,39}))?")
 
 
 class Patients(Protocol):
     """Finds patients for a user, among those that they may see."""
 
-    async def find(self, user: User, text: str) -> Sequence[Choice]:
+    async def find(self, user: User, tenant: str, text: str) -> Sequence[Choice]:
         """Those of a name or number."""
 
-    async def of(self, user: User, id_: str) -> Choice | None:
+    async def of(self, user: User, tenant: str, id_: str) -> Choice | None:
         """One of them; None if there is none like it for this user."""
 
 
@@ -47,7 +51,11 @@ class NotLoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A request that waits for a user's decision. scopes: those that may be granted."""
+    """A request that waits for a user's decision.
+
+    scopes: those that may be granted. tenant: the territory that it is about.
+    bound: whether the program named it.
+    """
 
     asked: Asked
     user: User
@@ -56,6 +64,8 @@ class Ready:
     patient: str
     encounter: str
     launch: bytes | None
+    tenant: str
+    bound: bool
 
     @property
     def picks(self) -> bool:
@@ -72,6 +82,8 @@ class Ready:
             (patient or self.patient) if about else "",
             self.encounter if about else "",
             self.launch,
+            # The id of a patient means nothing in another territory.
+            self.tenant if about or self.bound else "",
         )
 
 
@@ -121,7 +133,7 @@ class Authorizing:
             return await asyncio.to_thread(self._server.denied, found.asked)
         chosen = None
         if found.picks and needs_patient(scopes):
-            chosen = await self._patients.of(found.user, form.get("patient", ""))
+            chosen = await self._patients.of(found.user, found.tenant, form.get("patient", ""))
             if chosen is None:
                 text = form.get("find", "")
                 return await self._find(found, query, secret, text, wrong="Choose a patient.")
@@ -130,7 +142,9 @@ class Authorizing:
     async def _find(
         self, found: Ready, query: str, secret: str | None, text: str, wrong: str = ""
     ) -> Page:
-        choices = await self._patients.find(found.user, text) if text.strip() else None
+        choices = None
+        if text.strip():
+            choices = await self._patients.find(found.user, found.tenant, text)
         picker = html.patient_picker(choices, text, wrong=wrong)
         return _consent(found, query, secret, picker)
 
@@ -157,7 +171,7 @@ class Authorizing:
         if not isinstance(asked, Asked):
             return asked
         try:
-            self._check_audience(asked)
+            named = self._territory(asked)
             launch = self._launch(asked, logged_in[1] if logged_in else None)
             scopes = self._scopes(asked, launch)
         except OAuth2Error as error:
@@ -167,21 +181,34 @@ class Authorizing:
                 return self._server.refused(asked, LoginRequiredError())
             return NotLoggedIn(asked)
         session, user = logged_in
+        territories = _territories(user, asked.client.program)
+        named = named or (launch.tenant if launch else "")
+        if not territories or (named and named not in territories):
+            return self._server.refused(asked, AccessDeniedError())
         own = user.fhir_user.removeprefix("Patient/")
         patient = launch.patient if launch else own if own != user.fhir_user else ""
         encounter = launch.encounter if launch else ""
         used = hashed(asked.parameters["launch"]) if launch else None
         if not (launch or needs_patient(scopes)):
             patient = ""
-        return Ready(asked, user, session, scopes, patient, encounter, used)
+        tenant = named or territories[0]
+        return Ready(asked, user, session, scopes, patient, encounter, used, tenant, bool(named))
 
-    def _check_audience(self, asked: Asked) -> None:
-        """SMART: a program says whose data it wants, lest a false server gets a true token."""
-        base = self._server.issuing.places.fhir
+    def _territory(self, asked: Asked) -> str:
+        """The territory that a program wants; empty if it names none.
+
+        SMART: a program says whose data it wants, lest a false server gets a true token.
+        """
+        places = self._server.issuing.places
         given = asked.parameters.get("aud")
-        wants_data = "/" in asked.parameters.get("scope", "")
-        if (given is None and wants_data) or (given is not None and given.rstrip("/") != base):
-            raise InvalidRequestError("The parameter 'aud' has to be the base URL of FHIR here.")
+        if given is None and "/" not in asked.parameters.get("scope", ""):
+            return ""
+        below = places.fhir.removeprefix(places.issuer)
+        url = (given or "").rstrip("/")
+        match = _IN_TERRITORY.fullmatch(url.removeprefix(places.issuer).removesuffix(below))
+        if url.startswith(places.issuer) and url.endswith(below) and match:
+            return match[1] or ""
+        raise InvalidRequestError("The parameter 'aud' has to be the base URL of FHIR here.")
 
     def _launch(self, asked: Asked, user: User | None) -> Launch | None:
         given = asked.parameters.get("launch")
@@ -217,6 +244,11 @@ class Authorizing:
         longest = asked.parameters.get("max_age", "")
         age = (self._server.issuing.now() - session.started).total_seconds()
         return longest.isdecimal() and age > int(longest[:10])
+
+
+def _territories(user: User, program: Program) -> list[str]:
+    """Those in which a program may act for a user."""
+    return [each for each in user.tenants if not program.tenants or each in program.tenants]
 
 
 def _prompts(asked: Asked) -> list[str]:

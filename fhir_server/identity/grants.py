@@ -37,7 +37,10 @@ _CODE_LIFE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a user has decided that a program may do. launch: the EHR's, if it began there."""
+    """What a user has decided that a program may do.
+
+    launch: the EHR's, if it began there. tenant: the only territory it is for, or empty.
+    """
 
     user: User
     session: bytes
@@ -45,6 +48,7 @@ class Decision:
     patient: str = ""
     encounter: str = ""
     launch: bytes | None = None
+    tenant: str = ""
 
 
 class FoundCode(AuthorizationCodeMixin):
@@ -103,6 +107,7 @@ class CodeGrant(AuthorizationCodeGrant):
             scopes=decision.scopes,
             patient=decision.patient,
             encounter=decision.encounter,
+            tenant=decision.tenant,
         )
         expires = self._issuing.now().timestamp() + _CODE_LIFE_SECONDS
         with self._issuing.connections.transaction() as connection:
@@ -140,6 +145,7 @@ class CodeGrant(AuthorizationCodeGrant):
             code.scopes,
             code.patient,
             code.encounter,
+            code.tenant,
         )
         with self._issuing.connections.transaction() as connection:
             permissions.add_permission(connection, permission, self._issuing.now())

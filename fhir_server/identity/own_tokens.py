@@ -74,17 +74,16 @@ class OwnTokens:
         tenants = tuple(
             each
             for each in found.tenants
-            if not found.client_tenants or each in found.client_tenants
+            if found.tenant in ("", each)
+            and (not found.client_tenants or each in found.client_tenants)
         )
-        patient = claims.get("patient", "")
         return Principal(
             name=f"user:{found.user_name}",
             roles=_known(found.roles),
             scopes=frozenset(claims["scope"].split()),
-            # A patient was chosen in the first territory; the id means nothing in another.
-            tenants=tenants[:1] if patient else tenants,
+            tenants=tenants,
             fhir_user=local_reference(found.fhir_user, issuing.places.fhir),
-            patient=patient,
+            patient=claims.get("patient", ""),
             client=claims["client_id"],
         )
 

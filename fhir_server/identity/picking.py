@@ -17,32 +17,32 @@ _MOST = "20"
 
 
 class FoundPatients:
-    """Searches the territory that a user enters unless they choose another."""
+    """Searches a territory as a user would."""
 
     def __init__(self, engine: Engine, policy: Policy, base_url: str) -> None:
         self._engine = engine
         self._policy = policy
         self._base_url = base_url
 
-    async def find(self, user: User, text: str) -> Sequence[Choice]:
+    async def find(self, user: User, tenant: str, text: str) -> Sequence[Choice]:
         """Those of a name or number that the user may see."""
         text = text.strip()[:200]
-        found = await self._search(user, [("name", text)])
-        return found or await self._search(user, [("identifier", text)])
+        found = await self._search(user, tenant, [("name", text)])
+        return found or await self._search(user, tenant, [("identifier", text)])
 
-    async def of(self, user: User, id_: str) -> Choice | None:
+    async def of(self, user: User, tenant: str, id_: str) -> Choice | None:
         """One of them; None if there is none like it for this user."""
-        found = await self._search(user, [("_id", id_)]) if id_ else ()
+        found = await self._search(user, tenant, [("_id", id_)]) if id_ else ()
         return found[0] if len(found) == 1 and found[0].id == id_ else None
 
-    async def _search(self, user: User, query: list[tuple[str, str]]) -> Sequence[Choice]:
-        if not user.tenants:
-            return ()
+    async def _search(
+        self, user: User, tenant: str, query: list[tuple[str, str]]
+    ) -> Sequence[Choice]:
         principal = Principal(
             f"user:{user.name}", ROLES.intersection(user.roles), fhir_user=user.fhir_user
         )
         ctx = Context(
-            tenant=user.tenants[0],
+            tenant=tenant,
             principal=principal,
             access=self._policy.access(principal),
             door="login",

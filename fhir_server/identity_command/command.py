@@ -89,6 +89,7 @@ def add_client_arguments(parser: argparse.ArgumentParser) -> list[argparse.Argum
     launch = _action(actions, "launch", "print the URL of an EHR launch, good once for 5 minutes")
     launch.add_argument("--patient", required=True, metavar="ID")
     launch.add_argument("--encounter", default="", metavar="ID")
+    launch.add_argument("--tenant", default="", metavar="NAME", help="the patient's territory")
     launch.add_argument("--user", default="", metavar="NAME", help="who alone may use it")
     plain = [
         _action(actions, "disable", "give it no tokens, and refuse those it has"),

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from fhir_server.command_database import command_database
+from fhir_server.http.territory import base_url
 from fhir_server.identity.administration import Administration, Impossible, NewProgram
 from fhir_server.outcome import Refusal
 from fhir_server.serve import FHIR_PATH
@@ -109,8 +110,10 @@ def _list_clients(on: Administration, _: argparse.Namespace, __: Settings) -> No
 
 
 def _launch(on: Administration, given: argparse.Namespace, settings: Settings) -> None:
-    base_url = settings.base_url or f"http://localhost:{settings.port}{FHIR_PATH}"
-    url = on.launch(given.name, base_url, given.patient, given.encounter, given.user)
+    below = f"/t/{given.tenant}" if given.tenant else ""
+    configured = settings.base_url or f"http://localhost:{settings.port}{FHIR_PATH}"
+    url = base_url(configured, FHIR_PATH, below)
+    url = on.launch(given.name, url, given.patient, given.encounter, given.user, given.tenant)
     sys.stdout.write(f"{url}\n")
 
 

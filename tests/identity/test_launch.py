@@ -9,6 +9,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from fhir_server.identity.administration import Administration, NewProgram
+from fhir_server.storage.migrate import migrate
 from tests.identity.smart import BASE, REDIRECT, ROOT, SCOPES, Smart, form_of, labels_of, returned
 
 
@@ -272,3 +273,82 @@ async def test_introspection_and_what_smart_adds_to_it(
     nobody = await smart.browser.post("/auth/introspect", data={"token": "x", "client_id": "app"})
     assert nobody.status_code in (400, 401)
     assert json.loads(nobody.text)["error"] == "invalid_client"
+
+
+NORTH = f"{ROOT}/t/north/fhir"
+
+
+@pytest.fixture
+def in_two_territories(
+    administration: Administration, database: str, root: httpx.ASGITransport
+) -> None:
+    migrate(database, "north")
+    administration.change_tenants("anna", ["default", "north"])
+
+
+@pytest.mark.usefixtures("in_two_territories")
+async def test_a_program_names_the_territory_by_its_base_url(smart: Smart) -> None:
+    page = await smart.log_in(await smart.authorize(aud=NORTH))
+    found = await smart.decide(page, "find", find="chalmers")
+    assert "Nobody of that name" in found.text, "patients of the first territory do not show"
+    tokens = await smart.tokens("", aud=NORTH, scope="user/*.rs")
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    there = await smart.browser.get("/t/north/fhir/Patient", headers=headers)
+    assert there.status_code == 200, there.text
+    here = await smart.read(tokens["access_token"])
+    assert here.status_code == 404, "without a path it is the territory of the token"
+    other = await smart.browser.get("/t/default/fhir/Patient", headers=headers)
+    assert other.status_code == 403
+
+
+@pytest.mark.usefixtures("in_two_territories")
+async def test_a_token_about_a_patient_is_for_their_territory(smart: Smart) -> None:
+    tokens = await smart.tokens()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    other = await smart.browser.get("/t/north/fhir/Patient", headers=headers)
+    assert other.status_code == 403
+    free = await smart.tokens("", scope="user/*.rs")
+    headers = {"Authorization": f"Bearer {free['access_token']}"}
+    assert (await smart.browser.get("/t/north/fhir/Patient", headers=headers)).status_code == 200
+
+
+async def test_a_territory_that_is_not_the_users_is_denied(
+    smart: Smart, administration: Administration
+) -> None:
+    administration.change_tenants("anna", ["default"])
+    for name in ("north", "nowhere"):
+        page = await smart.authorize(aud=f"{ROOT}/t/{name}/fhir")
+        answer = await smart.log_in(page) if page.status_code == 200 else page
+        assert returned(answer)["error"] == "access_denied"
+
+
+async def test_the_way_is_told_in_each_territory(smart: Smart) -> None:
+    answer = await smart.browser.get("/t/north/fhir/.well-known/smart-configuration")
+    assert answer.json()["issuer"] == ROOT
+
+
+async def test_a_program_of_one_territory_is_used_in_no_other(
+    smart: Smart, administration: Administration
+) -> None:
+    administration.add_program(
+        NewProgram("southern", SCOPES, "none", redirect_uris=[REDIRECT], tenants=["south"])
+    )
+    smart.client_id = "southern"
+    answer = await smart.log_in(await smart.authorize())
+    assert returned(answer)["error"] == "access_denied"
+
+
+@pytest.mark.usefixtures("in_two_territories")
+async def test_an_ehr_launches_in_the_territory_of_the_patient(
+    smart: Smart, administration: Administration
+) -> None:
+    url = httpx.URL(administration.launch("viewer", NORTH, "p9", tenant="north"))
+    assert url.params["iss"] == NORTH
+    smart.client_id = "viewer"
+    tokens = await smart.tokens(
+        "", aud=NORTH, launch=url.params["launch"], scope="launch patient/*.rs"
+    )
+    assert tokens["patient"] == "p9"
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    for path, status in (("/t/north/fhir/Patient/p9", 404), ("/t/default/fhir/Patient/p9", 403)):
+        assert (await smart.browser.get(path, headers=headers)).status_code == status

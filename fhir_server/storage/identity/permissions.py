@@ -14,6 +14,7 @@ class Code:
     """An authorization code (RFC 6749 4.1.2) and what it stands for.
 
     permission: the id of what it is exchanged for. challenge: of PKCE, S256.
+    tenant: the only territory it is for; empty for those of the user.
     """
 
     permission: str
@@ -26,11 +27,16 @@ class Code:
     scopes: str
     patient: str
     encounter: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a user lets a program do. session: with which it ends; None for offline access."""
+    """What a user lets a program do.
+
+    session: with which it ends; None for offline access.
+    tenant: the only territory it is for; empty for those of the user.
+    """
 
     id: str
     client: str
@@ -39,6 +45,7 @@ class Permission:
     scopes: str
     patient: str
     encounter: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Standing:
     tenants: list[str]
     fhir_user: str
     client_tenants: list[str]
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +70,19 @@ class OwnStanding:
 
 _CODE = (
     "permission, client, redirect_uri, challenge, nonce, user_name, session, scopes, patient, "
-    "encounter"
+    "encounter, tenant"
 )
-_PERMISSION = "id, client, user_name, session, scopes, patient, encounter"
+_PERMISSION = "id, client, user_name, session, scopes, patient, encounter, tenant"
 
 
 def add_code(connection: Connection, id_: bytes, new: Code, expires: datetime) -> None:
     """Store a code."""
     connection.execute(
         f"insert into fhir_server.identity_code (id, expires, {_CODE}) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             id_, expires, new.permission, new.client, new.redirect_uri, new.challenge, new.nonce,
-            new.user_name, new.session, new.scopes, new.patient, new.encounter,
+            new.user_name, new.session, new.scopes, new.patient, new.encounter, new.tenant,
         ),
     )  # fmt: skip
 
@@ -104,10 +112,10 @@ def add_permission(connection: Connection, new: Permission, now: datetime) -> No
     """Store what a user permits."""
     connection.execute(
         f"insert into fhir_server.identity_permission ({_PERMISSION}, created, used) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             new.id, new.client, new.user_name, new.session, new.scopes, new.patient,
-            new.encounter, now, now,
+            new.encounter, new.tenant, now, now,
         ),
     )  # fmt: skip
 
@@ -151,7 +159,8 @@ def refreshed(connection: Connection, id_: bytes, client: str) -> Permission | N
     """The permission that a refresh token of a program is for, whether it was used or not."""
     with connection.cursor(row_factory=class_row(Permission)) as cursor:
         return cursor.execute(
-            "select p.id, p.client, p.user_name, p.session, p.scopes, p.patient, p.encounter "
+            "select p.id, p.client, p.user_name, p.session, p.scopes, p.patient, p.encounter, "
+            "p.tenant "
             "from fhir_server.identity_refresh r "
             "join fhir_server.identity_permission p on p.id = r.permission "
             "where r.id = %s and p.client = %s",
@@ -202,7 +211,7 @@ def standing(
 
 
 _STANDING = """
-select u.name as user_name, u.roles, u.tenants, u.fhir_user, c.tenants as client_tenants
+select u.name as user_name, u.roles, u.tenants, u.fhir_user, c.tenants as client_tenants, p.tenant
 from fhir_server.identity_permission p
 join fhir_server.identity_user u on u.name = p.user_name and not u.disabled
 join fhir_server.identity_client c on c.id = p.client and not c.disabled

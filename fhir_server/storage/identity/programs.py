@@ -38,12 +38,17 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What an EHR launches a program with. user_name: who alone may use it; empty for anybody."""
+    """What an EHR launches a program with.
+
+    user_name: who alone may use it; empty for anybody.
+    tenant: the territory of the patient; empty for the first of the user.
+    """
 
     client: str
     user_name: str
     patient: str
     encounter: str
+    tenant: str
 
 
 _COLUMNS = (
@@ -109,8 +114,8 @@ def add_launch(connection: Connection, id_: bytes, new: Launch, expires: datetim
     """Store a launch."""
     connection.execute(
         "insert into fhir_server.identity_launch (id, client, user_name, patient, encounter, "
-        "expires) values (%s, %s, %s, %s, %s, %s)",
-        (id_, new.client, new.user_name, new.patient, new.encounter, expires),
+        "tenant, expires) values (%s, %s, %s, %s, %s, %s, %s)",
+        (id_, new.client, new.user_name, new.patient, new.encounter, new.tenant, expires),
     )
 
 
@@ -118,7 +123,8 @@ def launch(connection: Connection, id_: bytes, now: datetime) -> Launch | None:
     """A launch that was not used and has not expired."""
     with connection.cursor(row_factory=class_row(Launch)) as cursor:
         return cursor.execute(
-            "select client, user_name, patient, encounter from fhir_server.identity_launch "
+            "select client, user_name, patient, encounter, tenant "
+            "from fhir_server.identity_launch "
             "where id = %s and expires > %s",
             (id_, now),
         ).fetchone()

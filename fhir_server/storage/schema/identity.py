@@ -20,6 +20,7 @@ from fhir_server.storage.schema.base import BYTEWISE, server_metadata
 
 _HASH = "SHA-256 of what its holder has"
 _NAMES = ARRAY(BYTEWISE)
+_TERRITORY = "the only one it is for, or empty"
 
 
 def _time(name: str, comment: str | None = None, *, nullable: bool = False) -> Column[datetime]:
@@ -88,6 +89,7 @@ identity_code = Table(
     Column("scopes", Text, nullable=False),
     Column("patient", BYTEWISE, nullable=False),
     Column("encounter", BYTEWISE, nullable=False),
+    Column("tenant", BYTEWISE, nullable=False, comment=_TERRITORY),
     _time("expires"),
     _time("used", nullable=True),
     PrimaryKeyConstraint("id", name="identity_code_pkey"),
@@ -105,6 +107,7 @@ identity_permission = Table(
     Column("scopes", Text, nullable=False),
     Column("patient", BYTEWISE, nullable=False),
     Column("encounter", BYTEWISE, nullable=False),
+    Column("tenant", BYTEWISE, nullable=False, comment=_TERRITORY),
     _time("created"),
     _time("used", "when a token was last had by it"),
     PrimaryKeyConstraint("id", name="identity_permission_pkey"),
@@ -133,6 +136,7 @@ identity_launch = Table(
     Column("user_name", BYTEWISE, nullable=False, comment="who alone may use it; empty: anybody"),
     Column("patient", BYTEWISE, nullable=False),
     Column("encounter", BYTEWISE, nullable=False),
+    Column("tenant", BYTEWISE, nullable=False, comment=_TERRITORY),
     _time("expires"),
     PrimaryKeyConstraint("id", name="identity_launch_pkey"),
     comment="Launches by the EHR, each used once.",
