@@ -21,6 +21,7 @@ from fhir_server.conformance.in_process import InProcess
 from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
 from fhir_server.http.cors import crossing
 from fhir_server.http.fhir import FhirApplication, HttpSettings
+from fhir_server.http.guessing import slowed
 from fhir_server.http.naming import named, names_of
 from fhir_server.http.pages import Application, Beside, Life
 from fhir_server.http.proxies import behind, read_networks
@@ -83,6 +84,13 @@ FHIR_PATH = "/fhir"
 # Where other machines reach the server, and nothing else is set.
 _REQUESTS_PER_SECOND = 200.0
 _SECONDS_AT_ONCE = 10
+# Where users and programs prove who they are, and the status that tells that they did.
+_GUESSED_AT = {
+    "/auth/login": 303,
+    "/auth/token": 200,
+    "/auth/introspect": 200,
+    "/auth/revoke": 200,
+}
 DICOMWEB_PATH = "/dicom-web"
 SMART_CONFIGURATION = "/.well-known/smart-configuration"
 
@@ -466,6 +474,9 @@ def create() -> "ASGIApp":
 
 def protected_application(app: "ASGIApp", settings: Settings) -> "ASGIApp":
     """The application as others than its own processes meet it."""
+    if settings.authentication == "embedded":
+        failures = settings.failures_per_minute
+        app = slowed(app, _GUESSED_AT, Buckets(failures / 60, failures))
     app = crossing(app, settings.origins)
     if settings.authentication == "off":
         app = named(app, names_of(settings.base_url))

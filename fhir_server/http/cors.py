@@ -14,7 +14,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # What scripts may send beside what browsers let them send anyway.
 _REQUEST = (
     "Authorization", "Cache-Control", "If-Match", "If-Modified-Since", "If-None-Exist",
-    "If-None-Match", "Prefer", "X-Request-Id", "X-Requested-With", "X-Tenant",
+    "If-None-Match", "Prefer", "X-Provenance", "X-Request-Id", "X-Requested-With", "X-Tenant",
 )  # fmt: skip
 # What scripts may read beside what browsers show them anyway.
 _RESPONSE = (
