@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     send.add_argument(
         "--timeout", type=float, default=30.0, help="seconds to wait for an answer (%(default)s)"
     )
+    tls = send.add_argument_group("TLS", "Used with --tls, and where a file of it is named")
+    tls.add_argument("--tls", action="store_true", help="send by TLS")
+    tls.add_argument("--ca", type=Path, metavar="FILE", help="who vouches for the receiver")
+    tls.add_argument("--certificate", type=Path, metavar="FILE", help="of the sender")
+    tls.add_argument("--key", type=Path, metavar="FILE", help="of the certificate")
+    tls.add_argument("--server-name", metavar="NAME", help="in the receiver's certificate")
     guide = commands.add_parser("guide", help="print what became of the v2-to-FHIR guide's rows")
     _add_mappings(guide)
     check = commands.add_parser("check", help="check mapping files, overlays included")

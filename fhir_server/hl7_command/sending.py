@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from fhir_server.hl7v2 import Message, NoHeader, read_payload
 from fhir_server.messaging.client import Client, NoAnswer
+from fhir_server.messaging.settings import ClientTls
 
 _GOOD = ("AA", "CA")
 
@@ -18,7 +20,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _send(arguments: argparse.Namespace) -> int:
-    client = Client(arguments.host, arguments.port, answer_seconds=arguments.timeout)
+    try:
+        context = _context(arguments)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"TLS: {error}\n")
+        return 2
+    client = Client(
+        arguments.host,
+        arguments.port,
+        context,
+        arguments.server_name,
+        answer_seconds=arguments.timeout,
+    )
     status = 0
     try:
         for path, message in _messages(arguments.paths):
@@ -35,11 +48,22 @@ async def _send(arguments: argparse.Namespace) -> int:
             status = status if code in _GOOD else max(status, 1)
             told = answer.value("MSA-3")
             sys.stdout.write(f"{path}: {control_id}: {code}{': ' if told else ''}{told}\n")
-            for error in answer.all("ERR"):
-                sys.stdout.write(f"  {error.text}\n")
+            for each in answer.all("ERR"):
+                sys.stdout.write(f"  {each.text}\n")
     finally:
         await client.close()
     return status
+
+
+def _context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+    """None without TLS. Raises OSError and ValueError for files that cannot be used."""
+    files = (arguments.ca, arguments.certificate, arguments.key, arguments.server_name)
+    if not arguments.tls and not any(files):
+        return None
+    if arguments.key and not arguments.certificate:
+        raise ValueError("--key is given without --certificate")
+    tls = ClientTls(ca=arguments.ca, certificate=arguments.certificate, key=arguments.key)
+    return tls.context()
 
 
 def _messages(paths: list[Path]) -> Iterator[tuple[Path, Message | None]]:

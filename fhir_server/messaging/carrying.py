@@ -27,7 +27,7 @@ from fhir_server.mapping.orders import OrderStep
 from fhir_server.mapping.rules import MappingError
 from fhir_server.mapping.scope import MappingIssue
 from fhir_server.mapping.settling import Plan
-from fhir_server.messaging import answers, records
+from fhir_server.messaging import answers
 from fhir_server.messaging.lines import Done, Elsewhere, Later, Progress
 from fhir_server.messaging.merging import merged_away, repointed
 from fhir_server.messaging.order_answers import answered, refused
@@ -35,6 +35,7 @@ from fhir_server.messaging.order_steps import OrderWork
 from fhir_server.messaging.resolving import plan_of
 from fhir_server.messaging.settings import ListenerSettings
 from fhir_server.messaging.taking import unwanted
+from fhir_server.operations import message_records as records
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
 from fhir_server.security.principal import program
 from fhir_server.storage import message_times, messages
@@ -209,7 +210,7 @@ class Carrying:
         notes = [_told(each) for each in work.all_issues]
         return records.communication(
             replace(
-                _facts(work.held, messages.DONE, notes),
+                records.facts_of(work.held, messages.DONE, notes),
                 patient=_patient(work),
                 orders=orders.references,
             )
@@ -292,7 +293,8 @@ class Carrying:
         except NoHeader:
             told = Told()
         reason = records.clean("; ".join(each.text for each in problems))
-        facts = replace(_facts(held, state, [each.text for each in problems]), reason=reason)
+        notes = [each.text for each in problems]
+        facts = replace(records.facts_of(held, state, notes), reason=reason)
         ctx = Context(tenant=self._tenant, base_url=self._engine.where.base_url, clock=self._clock)
         record = records.communication(facts)
         async with self._engine.store.transaction(ctx.tenant) as connection:
@@ -348,23 +350,6 @@ def _put(type_: str, id_: str, resource: records.Resource | None) -> records.Res
 def _version(answer: records.Resource) -> str:
     """`Type/id/_history/n` of what an entry of a transaction made."""
     return "/".join(str(answer["response"].get("location", "")).split("/")[-4:])
-
-
-def _facts(held: Held, state: str, notes: Sequence[str]) -> records.Facts:
-    header = parse(held.content).header if held.type else None
-    receiver = (header.value(5), header.value(6)) if header is not None else ("", "")
-    return records.Facts(
-        held.record,
-        records.INCOMING,
-        state,
-        held.type,
-        held.control_id,
-        (held.application, held.facility),
-        receiver,
-        len(held.content),
-        held.received,
-        notes=notes,
-    )
 
 
 def _told(issue: MappingIssue) -> str:

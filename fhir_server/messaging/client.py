@@ -2,11 +2,13 @@
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fhir_server.hl7v2.framing import Frame, Framer, framed
 from fhir_server.hl7v2.message import Message, NoHeader, parse
 
+_CLOSE_WITHIN = 1.0
 _READ_AT_ONCE = 65536
 _LARGEST_ANSWER = 1024 * 1024
 
@@ -95,6 +97,9 @@ class Client:
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].close()
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_CLOSE_WITHIN):
+                    await streams[1].wait_closed()
 
 
 async def _answer(reader: asyncio.StreamReader, control_id: str) -> Message:

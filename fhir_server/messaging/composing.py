@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
+
 from fhir_server.context import Context
 from fhir_server.fhir_json import decode, encode_sorted
 from fhir_server.hl7v2.message import Message
@@ -14,8 +16,9 @@ from fhir_server.interactions.writing import instant_text
 from fhir_server.messaging import answers
 from fhir_server.messaging.settings import DestinationSettings, MessagingSettings
 from fhir_server.messaging.writing import Header, Writer
+from fhir_server.outcome import Refusal
 from fhir_server.storage import resources
-from fhir_server.storage.outgoing import Changed
+from fhir_server.storage.outgoing import Changed, Queued
 from fhir_server.storage.store import Connection
 from fhir_server.workflow.orders import order_type
 
@@ -32,15 +35,24 @@ TYPES = {"orders": "ServiceRequest", "reports": "DiagnosticReport", "patients": 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A message for a destination; about: versions that it tells of. orders: references."""
+    """A message for a destination; about: versions that it tells of. orders: references.
+
+    message: None if none can be made, for a reason.
+    """
 
     destination: DestinationSettings
-    message: Message
+    message: Message | None
     control_id: str
     type: str
     about: Sequence[str]
-    patient: str
-    orders: Sequence[str]
+    patient: str = ""
+    orders: Sequence[str] = ()
+    reason: str = ""
+
+    @property
+    def content(self) -> bytes:
+        """The message as bytes."""
+        return self.message.encode() if self.message is not None else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,37 @@ class Composing:
         if not wanting:
             return []
         change = await self._change(connection, changed)
+        try:
+            return await self._composed_of(connection, change, wanting)
+        except (Refusal, psycopg.Error, OSError):
+            raise
+        except Exception as error:
+            # The next changes are not held up by one that no message can be made of.
+            log.exception("no message can be made of %s", change.about)
+            reason, control_id = _said_of(error), answers.new_control_id()
+            return [
+                Composed(each, None, control_id, "", [change.about], reason=reason)
+                for each in wanting
+            ]
+
+    async def again(
+        self, connection: Connection, queued: Queued, destination: DestinationSettings
+    ) -> Composed:
+        """A message that could not be made when it was queued, by the rules of today."""
+        type_, id_, _, version = queued.about[0].split("/")
+        changed = Changed(0, type_, id_, int(version), None)
+        for each in await self.compose(connection, changed):
+            if each.destination.name == destination.name:
+                return each
+        reason = "by the rules of today nothing is told of the change"
+        return Composed(
+            destination, None, queued.control_id, queued.type, queued.about, reason=reason
+        )
+
+    async def _composed_of(
+        self, connection: Connection, change: _Change, wanting: Sequence[DestinationSettings]
+    ) -> list[Composed]:
+        changed = change.changed
         match changed.type:
             case "ServiceRequest":
                 return await self._of_order(connection, change, wanting)
@@ -176,13 +219,17 @@ class Composing:
             destination.version,
         )
         known = {"application": self._settings.application, "time": _instant(now)}
-        message = self._writer.write(name, header, {**_ALL, **known, **variables})
-        type_, event = message.value("MSH-9.1"), message.value("MSH-9.2")
+        message, reason = None, ""
+        try:
+            message = self._writer.write(name, header, {**_ALL, **known, **variables})
+        except Exception as error:
+            log.exception("no %s can be made of %s", name, change.about)
+            reason = _said_of(error)
         subject = resource.get("subject", {}).get("reference", "")
         patient = _reference(resource) if resource["resourceType"] == "Patient" else subject
-        return Composed(
-            destination, message, control_id, f"{type_}^{event}", [change.about], patient, orders
-        )
+        type_ = name.replace("_", "^")
+        about = [change.about]
+        return Composed(destination, message, control_id, type_, about, patient, orders, reason)
 
     async def _around(self, connection: Connection, resource: Resource) -> dict[str, Any]:
         """What an order or a report names, as it is now."""
@@ -226,6 +273,10 @@ _ALL: Mapping[str, Any] = {
         "time", "application", "number",
     )
 }  # fmt: skip
+
+
+def _said_of(error: Exception) -> str:
+    return f"no message can be made: {type(error).__name__}: {error}"
 
 
 def _wants(destination: DestinationSettings, changed: Changed) -> bool:

@@ -4,24 +4,25 @@ import asyncio
 import logging
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
 
 from fhir_server.context import Context, system_clock
+from fhir_server.fhir_json import decode
+from fhir_server.interactions.changes import Change, locked, store_changes
 from fhir_server.interactions.engine import Engine
-from fhir_server.interactions.request import Request
-from fhir_server.interactions.transaction import transaction
-from fhir_server.messaging import records
 from fhir_server.messaging.client import Client, NoAnswer
 from fhir_server.messaging.composing import TYPES, Composed, Composing
 from fhir_server.messaging.settings import DestinationSettings, MessagingSettings
 from fhir_server.messaging.watching import watch
 from fhir_server.messaging.writing import Writer
+from fhir_server.operations import message_records as records
 from fhir_server.outcome import Refusal
 from fhir_server.security.principal import program
 from fhir_server.storage import outgoing
-from fhir_server.storage.outgoing import FAILED, QUEUED, SENT, Changed, Queued
+from fhir_server.storage.outgoing import FAILED, QUEUED, SENT, Queued
 from fhir_server.storage.store import Connection
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ _TAKE_OVER_EVERY = 2.0
 _AFTER_FAILURE = 1.0
 _LONGEST_PAUSE = 60.0
 _AT_ONCE = 100
+# What becomes of the record of a message when it is sent or parked.
+_TOLD = ("extension", "status", "sent", "identifier", "topic", "payload")
 _GOOD, _BAD = ("AA", "CA"), ("AE", "CE")
 
 
@@ -78,37 +81,30 @@ class Sending:
         async with self._engine.store.transaction(self._tenant) as connection:
             found = await outgoing.changes(connection, self._tenant, limit=_AT_ONCE)
             for each in found or ():
-                for composed in await self._composed(connection, each):
+                for composed in await self._composing.compose(connection, each):
                     await self._enqueue(connection, composed)
             if found:
                 await outgoing.looked_at(connection, self._tenant, found)
         return len(found or ())
 
-    async def _composed(self, connection: Connection, changed: Changed) -> list[Composed]:
-        try:
-            return await self._composing.compose(connection, changed)
-        except (Refusal, psycopg.Error, OSError):
-            raise
-        except Exception:
-            # The next changes are not held up by one that no message can be made of.
-            log.exception("no message was made of %s/%s", changed.type, changed.id)
-            return []
-
     async def _enqueue(self, connection: Connection, composed: Composed) -> None:
         now = self._ctx.now()
+        state = QUEUED if composed.message is not None else FAILED
         queued = Queued(
             0, str(uuid.uuid4()), composed.destination.name, composed.control_id, composed.type,
-            list(composed.about), composed.message.encode(), now, QUEUED, 0, now, None, None,
+            list(composed.about), composed.content, now, state, 0, now, None,
+            composed.reason or None,
         )  # fmt: skip
         seal = self._engine.store.statements(self._tenant).seal
         await outgoing.enqueue(connection, self._tenant, queued, seal)
-        facts = self._facts(composed.destination, queued, QUEUED, now)
-        record = records.communication(facts)
+        facts = self._facts(composed.destination, queued, state, now)
+        record = records.communication(replace(facts, reason=composed.reason))
         if composed.patient:
             record["subject"] = {"reference": composed.patient}
         if composed.orders:
             record["basedOn"] = [{"reference": each} for each in composed.orders]
-        await self._store(connection, record)
+        change = Change("Communication", queued.record, None, record, "PUT")
+        await self._store(connection, change)
 
     def _facts(
         self, destination: DestinationSettings, queued: Queued, state: str, at: datetime
@@ -125,13 +121,10 @@ class Sending:
             at,
         )
 
-    async def _store(self, connection: Connection, record: records.Resource) -> None:
-        entry = {
-            "resource": record,
-            "request": {"method": "PUT", "url": f"Communication/{record['id']}"},
-        }
+    async def _store(self, connection: Connection, change: Change) -> None:
+        """Store a record of our own, which needs no check."""
         engine = self._engine.within(connection)
-        await transaction(engine, self._ctx, Request("POST"), [entry])
+        await store_changes(engine, self._ctx.at_once(), connection, [change])
 
     async def _deliver(self, destination: DestinationSettings) -> None:
         """Send what is queued for a destination, whenever no other process does."""
@@ -174,6 +167,11 @@ class Sending:
         self, client: Client, destination: DestinationSettings, queued: Queued, failures: int
     ) -> bool:
         """Send one message; whether the destination answered."""
+        if not queued.content:
+            made = await self._written(destination, queued)
+            if made is None:
+                return True
+            queued = made
         try:
             answer = await client.ask(queued.content, queued.control_id)
         except NoAnswer as failure:
@@ -193,6 +191,21 @@ class Sending:
         else:
             await self._put_off(destination, queued, reason, failures, counts=True, raw=raw)
         return True
+
+    async def _written(self, destination: DestinationSettings, queued: Queued) -> Queued | None:
+        """A message that could not be made when it was queued; None if it still cannot."""
+        seal = self._engine.store.statements(self._tenant).seal
+        async with self._engine.store.transaction(self._tenant) as connection:
+            made = await self._composing.again(connection, queued, destination)
+            found = replace(
+                queued, control_id=made.control_id, type=made.type, content=made.content
+            )
+            if made.message is not None:
+                await outgoing.write(connection, self._tenant, found, seal)
+        if made.message is None:
+            await self._finish(destination, queued, FAILED, None, made.reason)
+            return None
+        return found
 
     async def _put_off(
         self,
@@ -241,13 +254,13 @@ class Sending:
     ) -> None:
         facts = self._facts(destination, queued, state, self._ctx.now())
         fresh = records.communication(facts)
-        record = await records.current(self._engine, self._ctx, connection, queued.record)
-        record = (
-            fresh
-            if record is None
-            else record | {name: fresh[name] for name in ("extension", "status", "sent")}
-        )
+        engine = self._engine.within(connection)
+        old = await locked(engine, self._ctx, connection, "Communication", queued.record)
+        record = fresh
+        if old is not None and old.content is not None:
+            known = decode(old.content)
+            record = known | {name: fresh[name] for name in _TOLD if name in fresh}
         record.pop("statusReason", None)
         if reason:
-            record["statusReason"] = {"text": reason}
-        await self._store(connection, record)
+            record["statusReason"] = {"text": records.clean(reason)}
+        await self._store(connection, Change("Communication", queued.record, old, record, "PUT"))

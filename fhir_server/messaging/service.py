@@ -9,6 +9,7 @@ import psycopg
 
 from fhir_server.interactions.engine import Engine
 from fhir_server.mapping.convert import Mapper
+from fhir_server.messaging.backlog import Backlog
 from fhir_server.messaging.carrying import Carrying
 from fhir_server.messaging.intake import Intake
 from fhir_server.messaging.lines import Lines
@@ -57,6 +58,9 @@ class Messaging:
         )
 
         self._sending = Sending(engine, tenant, settings, writer)
+        names = [each.name for each in settings.destinations]
+        self._backlog = Backlog(engine, tenant, names)
+        self.health = self._backlog.health
 
     async def run(self) -> None:
         """Receive, carry out and send until cancelled."""
@@ -64,6 +68,7 @@ class Messaging:
             tasks.create_task(self._lines.run())
             tasks.create_task(self._sending.run())
             tasks.create_task(self._sweep())
+            tasks.create_task(self._backlog.run())
             await asyncio.Event().wait()
 
     async def _sweep(self) -> None:

@@ -81,7 +81,7 @@ def _uid(value: Json, names: Names) -> Made:
 
 
 def _xpn(value: Json, names: Names) -> Made:
-    given = value.get("given", [])
+    given = [each for each in value.get("given", []) if each]
     return (
         value.get("family", value.get("text", "") if not given else ""),
         given[0] if given else "",
@@ -117,7 +117,7 @@ def _xcn(value: Json, names: Names) -> Made:
     """A practitioner."""
     identifier: Json = next(iter(value.get("identifier", ())), {})
     name: Json = next(iter(value.get("name", ())), {})
-    given = name.get("given", [])
+    given = [each for each in name.get("given", []) if each]
     authority = names.authority(identifier.get("system", ""))
     return (
         str(identifier.get("value", value.get("id", ""))),

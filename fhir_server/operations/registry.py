@@ -12,6 +12,7 @@ from fhir_server.operations.lastn import LASTN
 from fhir_server.operations.lookup import LOOKUP
 from fhir_server.operations.message_replay import REPLAY
 from fhir_server.operations.message_view import VIEW_MESSAGE
+from fhir_server.operations.message_waiting import LIST_WAITING
 from fhir_server.operations.meta import META
 from fhir_server.operations.meta_change import META_ADD, META_DELETE
 from fhir_server.operations.operation import Operation, routes
@@ -39,6 +40,7 @@ OPERATIONS: tuple[Operation, ...] = (
     EXPAND,
     LASTN,
     LINK,
+    LIST_WAITING,
     LOOKUP,
     META,
     META_ADD,

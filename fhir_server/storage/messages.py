@@ -369,6 +369,26 @@ async def parked(
     return [f"{_RECORD}{row[0]}" for row in await cursor.fetchall()]
 
 
+async def waiting(
+    connection: Connection,
+    tenant: str,
+    sender: str,
+    type_: str,
+    control_id: str,
+    *,
+    most: int,
+    seal: Seal | None,
+) -> list[Held]:
+    """The messages that wait to be carried out, the oldest first; an empty text is for all."""
+    cursor = await connection.execute(
+        f"select {_HELD}, sha256 from {schema_name(tenant)}.message where state = 'received' "
+        "and %(sender)s in ('', sender) and %(type)s in ('', type) "
+        "and %(control_id)s in ('', control_id) order by id limit %(most)s",
+        {"sender": sender, "type": type_, "control_id": control_id, "most": most},
+    )
+    return [_opened(row, seal) for row in await cursor.fetchall()]
+
+
 async def replay(connection: Connection, tenant: str, records: Sequence[str]) -> list[str]:
     """Let messages wait again, to be carried out anew; gives those that do."""
     cursor = await connection.execute(
@@ -394,13 +414,17 @@ async def wait_again(
     )
 
 
-async def waiting(connection: Connection, tenant: str) -> int:
-    """How many messages wait to be carried out."""
+async def backlog(connection: Connection, tenant: str) -> tuple[int, int, datetime | None]:
+    """How many messages wait, how many are parked, and since when the oldest one waits."""
+    table = f"{schema_name(tenant)}.message"
     cursor = await connection.execute(
-        f"select count(*) from {schema_name(tenant)}.message where state = 'received'"
+        f"select (select count(*) from {table} where state = 'received'), "
+        f"(select count(*) from {table} where state = 'error'), "
+        f"(select min(received) from {table} where state = 'received')"
     )
     row = await cursor.fetchone()
-    return int(row[0]) if row else 0
+    assert row is not None
+    return row[0], row[1], row[2]
 
 
 async def forget(connection: Connection, tenant: str, before: datetime, *, most: int) -> int:

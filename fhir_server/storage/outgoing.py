@@ -85,20 +85,23 @@ async def looked_at(connection: Connection, tenant: str, found: Sequence[Changed
     )
 
 
+def _sealed(message: Queued, seal: Seal | None) -> bytes:
+    if seal is None:
+        return message.content
+    return seal.seal_message(message.record, message.content)
+
+
 async def enqueue(connection: Connection, tenant: str, message: Queued, seal: Seal | None) -> None:
     """Queue a message for its destination, in the caller's transaction.
 
-    seal: what its content goes through.
+    One that could not be made is parked at once, without content. seal: what that goes through.
     """
-    content = message.content
-    if seal is not None:
-        content = seal.seal_message(message.record, content)
     await connection.execute(
         f"insert into {schema_name(tenant)}.outgoing_message "
-        "(record, destination, control_id, type, about, content, created, state, due) "
-        "values (%s, %s, %s, %s, %s, %b, %s, 'queued', %s)",
+        "(record, destination, control_id, type, about, content, created, state, due, reason) "
+        "values (%s, %s, %s, %s, %s, %b, %s, %s, %s, %s)",
         (message.record, message.destination, message.control_id, message.type, message.about,
-         content, message.created, message.due),
+         _sealed(message, seal), message.created, message.state, message.due, message.reason),
     )  # fmt: skip
 
 
@@ -160,6 +163,29 @@ async def put_off(
         f"update {schema_name(tenant)}.outgoing_message set attempts = attempts + %s, due = %s, "
         "reason = %s where id = %s and state = 'queued'",
         (int(counts), due, reason, id_),
+    )
+
+
+async def backlog(connection: Connection, tenant: str) -> dict[tuple[str, str], int]:
+    """How many messages wait and are parked, by destination and state."""
+    table = f"{schema_name(tenant)}.outgoing_message"
+    cursor = await connection.execute(
+        f"select destination, state, count(*) from {table} where state = 'queued' group by 1, 2 "
+        "union all "
+        f"select destination, state, count(*) from {table} where state = 'failed' group by 1, 2"
+    )
+    return {(destination, state): count for destination, state, count in await cursor.fetchall()}
+
+
+async def write(connection: Connection, tenant: str, message: Queued, seal: Seal | None) -> None:
+    """Give a message, which could not be written when it was queued, what it says.
+
+    seal: what its content goes through.
+    """
+    await connection.execute(
+        f"update {schema_name(tenant)}.outgoing_message set control_id = %s, type = %s, "
+        "content = %b where id = %s and state = 'queued'",
+        (message.control_id, message.type, _sealed(message, seal), message.id),
     )
 
 

@@ -1,4 +1,4 @@
-"""How new what HL7 v2 messages said of resources is."""
+"""How new what HL7 v2 messages said of resources is; messages that could not be sent."""
 
 from alembic import op
 
@@ -17,6 +17,8 @@ create table message_time (
 comment on table message_time is
     'The newest HL7 v2 message about each resource that messages keep up to date.'""",
     "comment on column message_time.at is 'when that message was recorded'",
+    "create index outgoing_message_parked on outgoing_message (id) where state = 'failed'",
+    "comment on index outgoing_message_parked is 'messages that could not be sent'",
     "comment on index message_time_pkey is 'whether a message is older than what is stored'",
 )
 

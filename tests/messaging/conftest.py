@@ -1,5 +1,6 @@
 """The whole application with listeners and destinations for HL7 v2, once for all of these tests."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ import pytest
 from fhir_server.app import build
 from fhir_server.settings import Settings
 from tests.conftest import FHIR_JSON, free_port, fresh_database
+from tests.messaging.certificates import self_signed
 from tests.messaging.receiver import Receiver, receiving
 
 
@@ -21,7 +23,7 @@ class Hospital:
 
     client: of its FHIR API. ports: of its listeners, by name. database: its URL.
     ris, lab, emr: scripted receivers: of imaging orders, of laboratory orders, and of reports and
-    patients.
+    patients. certificates: the folder of those of the listener `secure` and of its client.
     """
 
     client: httpx.AsyncClient
@@ -30,6 +32,7 @@ class Hospital:
     ris: Receiver
     lab: Receiver
     emr: Receiver
+    certificates: Path
 
     @property
     def port(self) -> int:
@@ -74,12 +77,28 @@ def _file(factory: pytest.TempPathFactory, content: object) -> Path:
     return path
 
 
+async def _indexed(client: httpx.AsyncClient) -> None:
+    """Wait until one can search by the parameters that come with the server."""
+    async with asyncio.timeout(120):
+        query = "Communication?message-state=error"
+        while (await client.get(query)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 @pytest.fixture(scope="session")
 async def hospital(
     postgres: str, migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Hospital]:
     """The application in this process, on a database of its own."""
-    listeners = [each | {"port": free_port()} for each in LISTENERS]
+    certificates = tmp_path_factory.mktemp("certificates")
+    server, theirs = self_signed(certificates, "server"), self_signed(certificates, "client")
+    tls = {
+        "certificate": str(server.certificate),
+        "key": str(server.key),
+        "client_ca": str(theirs.certificate),
+    }
+    secure = {"name": "secure", "tls": tls}
+    listeners = [each | {"port": free_port()} for each in (*LISTENERS, secure)]
     destinations = [_SENDS | each | {"port": free_port()} for each in DESTINATIONS]
     path = _file(tmp_path_factory, {"listeners": listeners, "destinations": destinations})
     receivers = [Receiver() for _ in destinations]
@@ -97,5 +116,7 @@ async def hospital(
                     timeout=60,
                 )
             )
+            await _indexed(client)
             ports = {str(each["name"]): int(str(each["port"])) for each in listeners}
-            yield Hospital(client, ports, url, *receivers)
+            ris, lab, emr = receivers
+            yield Hospital(client, ports, url, ris, lab, emr, certificates)

@@ -1,6 +1,8 @@
 """A server killed again and again under load, and what has to be true afterwards.
 
-`python -m tests.messaging.crashing 100` does it as often as one likes.
+Each sender sends a patient, an order for it and the results of that, over and over.
+`python -m tests.messaging.crashing 100` kills as often as one likes; the test of it does so twice,
+or as often as CRASHES in the environment says.
 """
 
 import asyncio
@@ -16,9 +18,11 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import psycopg
 
+from fhir_server.hl7v2.message import parse
 from fhir_server.storage.embedded import EmbeddedPostgres
 from tests.conftest import free_port, fresh_database
-from tests.messaging.mllp import connected, hl7
+from tests.messaging.mllp import connected
+from tests.messaging.samples import adt, oml, oru
 
 _SENDERS = 4
 
@@ -37,19 +41,17 @@ class Load:
 
     async def send(self, name: int) -> None:
         """Send one message after the other, as one sender."""
+        modes = "AL|NE" if name % 2 else "|"
         while not self.stopped:
             self.sent += 1
-            control_id = f"C{name}-{self.sent}"
-            while not await self._is_acknowledged(name, control_id):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-            self.acknowledged.append(control_id)
+            number = f"C{name}-{self.sent}"
+            for content in _story(number, sender=f"S{name}", modes=modes):
+                control_id = parse(content).value("MSH-10")
+                while not await self._is_acknowledged(content, control_id):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                self.acknowledged.append(control_id)
 
-    async def _is_acknowledged(self, name: int, control_id: str) -> bool:
-        modes = "AL|NE" if name % 2 else "|"
-        content = hl7(
-            f"MSH|^~\\&|S{name}|HOSP|FHIR|HOSP|20260101||ADT^A28^ADT_A05|{control_id}|P|2.5.1|||{modes}",
-            f"PID|1||{control_id}^^^HOSP^MR||Doe^John",
-        )
+    async def _is_acknowledged(self, content: bytes, control_id: str) -> bool:
         try:
             reader, writer = await connected(self.port, within=90)
             try:
@@ -61,6 +63,16 @@ class Load:
             return False
         good = f"|{control_id}\r".encode() in answer or f"|{control_id}|".encode() in answer
         return good and (b"MSA|AA|" in answer or b"MSA|CA|" in answer)
+
+
+def _story(number: str, **header: str) -> list[bytes]:
+    """What becomes of one patient: registered, examined, results final."""
+    ids = iter([f"A{number}", f"O{number}", f"R{number}"])
+    return [
+        adt(f"M{number}", event="A04", control_id=next(ids), **header),
+        oml(f"M{number}", f"P{number}", control_id=next(ids), **header),
+        oru(f"M{number}", f"P{number}^HIS", control_id=next(ids), **header),
+    ]
 
 
 @asynccontextmanager
@@ -114,8 +126,14 @@ def _check(url: str, load: Load) -> None:
     done = {control_id for control_id, state, count in rows if state == "done" and count == 1}
     assert done >= set(load.acknowledged), sorted(set(load.acknowledged) - done)[:10]
     assert len(rows) == len(done), [row for row in rows if row[0] not in done][:10]
-    assert _count(url, "resource where type = 'Patient'") == len(done)
+    for type_, letter in (("Patient", "A"), ("ServiceRequest", "O"), ("DiagnosticReport", "R")):
+        wanted = sum(each.startswith(letter) for each in done)
+        assert _count(url, f"resource where type = '{type_}'") == wanted, type_
+    # What is stored twice, or changed twice, has a version too many.
     assert _count(url, "history where type = 'Patient'") == 0
+    assert _count(url, "history where type = 'DiagnosticReport'") == 0
+    reports = sum(each.startswith("R") for each in done)
+    assert _count(url, "resource where type = 'Observation'") == reports
 
 
 def _count(url: str, what: str) -> int:

@@ -96,11 +96,12 @@ async def search(client: httpx.AsyncClient, query: str) -> list[dict[str, Any]]:
     return [each["resource"] for each in bundle.get("entry", ())]
 
 
-async def until(client: httpx.AsyncClient, query: str, within: float = 30) -> None:
-    """Return once a search finds something."""
+async def until(client: httpx.AsyncClient, query: str, within: float = 60) -> dict[str, Any]:
+    """The first of what a search finds, once it finds something."""
     async with asyncio.timeout(within):
-        while not await search(client, query):  # noqa: ASYNC110 - it is another process's doing
+        while not (found := await search(client, query)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+    return found[0]
 
 
 async def timeline(client: httpx.AsyncClient, order_id: str) -> list[tuple[str, str]]:

@@ -37,11 +37,10 @@ async def test_what_referred_to_a_merged_patient_refers_to_the_one_that_stays(
     async with peer(hospital.port) as sender:
         for content in (adt(stays), adt(goes), oml(goes, placer), oru(goes, f"{placer}^HIS")):
             assert (await sender.ask(content)).value("MSA-1") == "AA"
-        old, new = await patient(hospital, goes), await patient(hospital, stays)
-        before = await search(hospital.client, f"Task?patient=Patient/{old['id']}")
-        assert before
+        old = f"Patient/{(await patient(hospital, goes))['id']}"
+        new = f"Patient/{(await patient(hospital, stays))['id']}"
+        assert await search(hospital.client, f"Task?patient={old}")
         assert (await sender.ask(merge(goes, stays))).value("MSA-1") == "AA"
-    old, new = f"Patient/{old['id']}", f"Patient/{new['id']}"
     for query in (
         "ServiceRequest?subject=", "Task?patient=", "DiagnosticReport?subject=",
         "Observation?subject=", "Specimen?subject=", "Encounter?subject=",

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from hypothesis import strategies as st
 
 from fhir_server.hl7v2.framing import framed
 from fhir_server.messaging.connection import Budget
-from fhir_server.messaging.settings import MessagingError, ServerTls, read_messaging
+from fhir_server.messaging.settings import MessagingError, read_messaging
+from tests.messaging.certificates import self_signed
 from tests.messaging.conftest import Hospital
 from tests.messaging.mllp import hl7, peer
 from tests.messaging.samples import adt, msh, number
@@ -156,18 +156,6 @@ def test_a_port_is_a_listener_of_its_own() -> None:
     assert read_messaging(None, None, "127.0.0.1").listeners == ()
 
 
-def _certificate(folder: Path, name: str) -> ServerTls:
-    """A certificate that vouches for itself."""
-    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-         "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return ServerTls(certificate=certificate, key=key)
-
-
 async def _greet(port: int, context: ssl.SSLContext) -> None:
     """Raises ssl.SSLError or ConnectionError where the other side does not accept us."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
@@ -180,7 +168,7 @@ async def _greet(port: int, context: ssl.SSLContext) -> None:
 
 
 async def test_a_client_certificate_is_demanded_where_an_authority_is_named(tmp_path: Path) -> None:
-    mine, theirs = _certificate(tmp_path, "server"), _certificate(tmp_path, "client")
+    mine, theirs = self_signed(tmp_path, "server"), self_signed(tmp_path, "client")
     context = mine.model_copy(update={"client_ca": theirs.certificate}).context()
     subjects = []
 

@@ -98,6 +98,11 @@ Index(
     outgoing_message.c.finished,
     postgresql_where=text("state = 'sent'"),
 )
+Index(
+    "outgoing_message_parked",
+    outgoing_message.c.id,
+    postgresql_where=text("state = 'failed'"),
+)
 
 message_time = Table(
     "message_time",
@@ -120,5 +125,6 @@ INDEX_PURPOSES = {
     "outgoing_message_pkey": "one message, and their order",
     "outgoing_message_record": "from the FHIR record to the message",
     "outgoing_message_queue": "the next message for a destination",
+    "outgoing_message_parked": "messages that could not be sent",
     "outgoing_message_finished": "what is older than it has to be kept",
 }
