@@ -34,10 +34,11 @@ _ESCAPED = {
 }
 _TEXT = r"(?:[^\\\x00-\x1f]|[\x01-\x07\x0e-\x1f]|\\[\\tnrbfv])*"
 _NUMBER = r"-?[0-9]{1,9}"
-_KEY = r"-?[0-9]{1,18}|-?[1-8][0-9]{18}"
+_KEY = r"-?[0-9]{1,19}"
+_MOST = 2**63
 _ROW = re.compile(
     rf"[0-9]{{1,17}}\t{_TEXT}\t{_TEXT}\t{_TEXT}\t{_TEXT}(?:\t{_TEXT}){{9}}\t{_NUMBER}\t{_NUMBER}"
-    rf"\t\{{(?:(?:{_KEY})(?:,(?:{_KEY}))*)?\}}\t{_TEXT}"
+    rf"\t\{{((?:{_KEY}(?:,{_KEY})*)?)\}}\t{_TEXT}"
 )
 _SPECIAL = re.compile("[" + re.escape("".join(_ESCAPED)) + "]")
 
@@ -62,9 +63,11 @@ def line_of(ctx: Context, event: Event) -> str:
 def is_row(line: bytes) -> bool:
     """Whether the database takes a line as it is."""
     try:
-        return _ROW.fullmatch(line.decode()) is not None
+        found = _ROW.fullmatch(line.decode())
     except UnicodeDecodeError:
         return False
+    keys = found[1].split(",") if found is not None and found[1] else []
+    return found is not None and all(-_MOST <= int(key) < _MOST for key in keys)
 
 
 def damaged(line: bytes) -> bytes:

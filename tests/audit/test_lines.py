@@ -91,3 +91,11 @@ async def test_lines_that_are_no_rows_are_refused_together(connection: Connectio
         async with connection.transaction():
             await audit.add(connection, "default", b"1\tnonsense\n")
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+@pytest.mark.parametrize(
+    ("key", "fits"), [(2**63 - 1, True), (-(2**63), True), (2**63, False), (-(2**63) - 1, False)]
+)
+def test_a_key_has_64_bits(key: int, fits: bool) -> None:
+    line = line_of(Context(), Event(READ, "read")).replace("{}", f"{{1,{key}}}")
+    assert is_row(line.encode()) is fits
