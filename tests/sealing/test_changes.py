@@ -173,6 +173,41 @@ async def test_keys_are_rotated_in_the_background(
         assert history["entry"][1]["resource"]["note"][0]["text"] == f"{SENTINEL} note"
 
 
+async def test_writers_and_readers_go_on_while_keys_are_rotated(
+    own_database: str, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenants, "HEARD_WITHIN", timedelta(seconds=0.3))
+    over = asyncio.Event()
+
+    async def write(client: httpx.AsyncClient, id_: str) -> int:
+        count = 0
+        while not over.is_set():
+            count += 1
+            body = condition(f"{SENTINEL}-{id_}-{count}", id=id_)
+            answer = await client.put(f"Condition/{id_}", json=body)
+            assert answer.status_code in (200, 201), answer.text
+            found = (await client.get(f"Condition/{id_}")).json()
+            assert found["note"][0]["text"] == f"{SENTINEL}-{id_}-{count} note"
+        return count
+
+    async with serving(own_database, "default", key_file) as client:
+        writers = [asyncio.create_task(write(client, f"w{number}")) for number in range(3)]
+        for _ in range(2):
+            done = await asyncio.to_thread(
+                keys, "rotate", "--search", database=own_database, key_file=key_file
+            )
+            assert done == 0
+            await settled(client)
+        over.set()
+        counts = await asyncio.gather(*writers)
+        assert (await settled(client))["sealed"]["valueBoolean"]
+        assert numbers_of(own_database) == {"5"}
+        assert places_of(own_database, SENTINEL) == []
+        for number, count in enumerate(counts):
+            assert await found(client, f"Condition?code={SENTINEL}-w{number}-{count}") == 1
+            assert await found(client, f"Condition?code={SENTINEL}-w{number}-1") == (count == 1)
+
+
 def forget_the_old_key(key_file: Path) -> None:
     newest, _ = key_file.read_bytes().splitlines()
     key_file.write_bytes(newest)
