@@ -15,6 +15,7 @@ from fhir_server.identity import discovery, html
 from fhir_server.identity.authorizing import Authorizing, NotLoggedIn, is_proof, proof_of
 from fhir_server.identity.html import Page
 from fhir_server.identity.issuing import Places
+from fhir_server.identity.launching import Launching
 from fhir_server.identity.oauth import Answer, Asked, Malformed, Server, read_parameters
 from fhir_server.identity.sessions import Refused, Sessions
 from fhir_server.outcome import Refusal
@@ -25,6 +26,8 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache", "Referrer-Policy
 _REFUSED = "The name or the password is wrong, or it was wrong too often: then wait a while."
 _EXPIRED = "The form has expired. Go back to the program and begin again."
 
+_ERRORS = {401: "invalid_token", 403: "access_denied", 503: "temporarily_unavailable"}
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -32,11 +35,17 @@ class Routes:
     """The door where tokens are had."""
 
     def __init__(
-        self, server: Server, sessions: Sessions, authorizing: Authorizing, audit: Audit
+        self,
+        server: Server,
+        sessions: Sessions,
+        authorizing: Authorizing,
+        launching: Launching,
+        audit: Audit,
     ) -> None:
         self._server = server
         self._sessions = sessions
         self._authorizing = authorizing
+        self._launching = launching
         self._audit = audit
         self._places: Places = server.issuing.places
         self._secure = self._places.issuer.startswith("https://")
@@ -63,6 +72,7 @@ class Routes:
         add("POST", "/auth/introspect", self.introspect)
         add("POST", "/auth/revoke", self.revoke)
         add("GET", "/auth/jwks", self.jwks)
+        add("POST", "/auth/launch", self.launch)
         for path in (fhir + discovery.SMART, discovery.SMART):
             add("GET", path, self.smart)
         for path in (discovery.OPENID, discovery.OAUTH):
@@ -170,6 +180,12 @@ class Routes:
             await asyncio.to_thread(self._server.about_token, name, request.headers, form)
         )
 
+    async def launch(self, request: Request) -> Response:
+        """A launch, for an EHR that asks for one. Raises `Unauthorized`."""
+        form = await _form(request)
+        found = await self._launching.asked(request.headers, form)
+        return Response(json.dumps(found), 200, _NO_STORE, "application/json")
+
     async def jwks(self, _: Request) -> Response:
         """The public keys of our tokens."""
         return _json(await asyncio.to_thread(self._server.issuing.keys.public))
@@ -231,8 +247,10 @@ def _answering(handler: Handler) -> Handler:
             told = {"error": "invalid_request", "error_description": str(error)}
             return Response(json.dumps(told), 400, _NO_STORE, "application/json")
         except Refusal as refusal:
-            told = {"error": "temporarily_unavailable", "error_description": str(refusal)}
-            return Response(json.dumps(told), refusal.status, _NO_STORE, "application/json")
+            code = _ERRORS.get(refusal.status, "invalid_request")
+            told = {"error": code, "error_description": str(refusal)}
+            headers = refusal.headers | _NO_STORE
+            return Response(json.dumps(told), refusal.status, headers, "application/json")
 
     return answer
 

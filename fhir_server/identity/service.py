@@ -13,11 +13,13 @@ from fastapi.responses import JSONResponse
 
 from fhir_server.audit.trail import Audit
 from fhir_server.identity import discovery
+from fhir_server.identity.administration import Administration
 from fhir_server.identity.authenticator import Remembering, trusting
 from fhir_server.identity.authorizing import Authorizing, Patients
 from fhir_server.identity.issuers import Issuer
 from fhir_server.identity.issuing import Issuing, Lives, Places
 from fhir_server.identity.jwks import fetch
+from fhir_server.identity.launching import Launching
 from fhir_server.identity.oauth import Server
 from fhir_server.identity.own_keys import OwnKeys
 from fhir_server.identity.own_tokens import OwnTokens, own_issuer
@@ -84,7 +86,10 @@ class Embedded:
         server = Server(self._issuing, standing, token_url)
         sessions = Sessions(self._connections, settings.lives.idle)
         authorizing = Authorizing(server, sessions, patients)
-        self.routes = Routes(server, sessions, authorizing, audit).routes(settings.fhir)
+        administration = Administration(self._connections)
+        launching = Launching(administration, self.authenticator, places, settings.fhir)
+        routes = Routes(server, sessions, authorizing, launching, audit)
+        self.routes = routes.routes(settings.fhir)
         self._changed: Wake = listener.on(CHANGED)
         self._ours = places.issuer
 

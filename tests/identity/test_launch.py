@@ -352,3 +352,31 @@ async def test_an_ehr_launches_in_the_territory_of_the_patient(
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     for path, status in (("/t/north/fhir/Patient/p9", 404), ("/t/default/fhir/Patient/p9", 403)):
         assert (await smart.browser.get(path, headers=headers)).status_code == status
+
+
+async def test_an_ehr_asks_for_a_launch_itself(
+    smart: Smart, administration: Administration
+) -> None:
+    secret = administration.add_program(
+        NewProgram("ehr", "system/*.rs", "client_secret_basic", ["client_credentials"])
+    )
+    assert secret is not None
+    form = {"grant_type": "client_credentials", "scope": "system/*.rs"}
+    token = (await smart.token(form, auth=("ehr", secret))).json()["access_token"]
+    asked = {"client": "viewer", "patient": "p2", "user": "anna"}
+
+    async def ask(token: str, **more: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return await smart.browser.post("/auth/launch", data=asked | more, headers=headers)
+
+    url = httpx.URL((await ask(token)).json()["url"])
+    smart.client_id = "viewer"
+    tokens = await smart.tokens("", launch=url.params["launch"], scope="launch patient/*.rs")
+    assert tokens["patient"] == "p2"
+    assert (await ask(tokens["access_token"])).status_code == 403, "a doctor makes no launches"
+    assert (await ask("nonsense")).status_code == 401
+    for wrong in ({"client": "unknown"}, {"patient": "../p1"}, {"patient": ""}, {"user": "nobody"}):
+        assert (await ask(token, **wrong)).status_code == 400, wrong
+    nobody = await smart.browser.post("/auth/launch", data=asked)
+    assert nobody.status_code == 401
+    assert nobody.headers["www-authenticate"].startswith("Bearer")
