@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fhir_server.http.body import Receive, Scope, Send
 
@@ -33,9 +34,11 @@ _ALWAYS: Headers = (
 def protection(base_url: str | None) -> Headers:
     """The headers of every answer.
 
-    base_url: of FHIR as configured; one of https demands https from then on (RFC 6797).
+    base_url: of FHIR as configured; one of https demands https from then on (RFC 6797), except of
+        `localhost`, which other servers of that machine are called too.
     """
-    if base_url is not None and base_url.startswith("https://"):
+    url = urlsplit(base_url or "")
+    if url.scheme == "https" and url.hostname != "localhost":
         return (*_ALWAYS, _STRICT_TRANSPORT)
     return _ALWAYS
 

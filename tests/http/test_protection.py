@@ -7,6 +7,7 @@ from hashlib import sha256
 import httpx
 import pytest
 
+from fhir_server.http.protection import protection
 from fhir_server.settings import Settings
 from tests.http.serving import serving
 
@@ -91,3 +92,8 @@ async def test_https_is_demanded_for_the_future_where_it_is_served(
     async with serving(settings, database) as client:
         answer = await client.get(ROOT + path)
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("url", [None, "http://fhir.example.org/fhir", "https://localhost/fhir"])
+def test_https_is_not_demanded_of_others(url: str | None) -> None:
+    assert b"strict-transport-security" not in dict(protection(url))
