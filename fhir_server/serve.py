@@ -159,7 +159,10 @@ def health(base_url: str) -> int:
 
 
 class Urls(NamedTuple):
-    """Of one database. server: None for one of the server's own, where it is made of the owner's."""
+    """Of one database.
+
+    server: None for one of the server's own, where it is made of the owner's.
+    """
 
     owner: str
     server: str | None
