@@ -129,6 +129,32 @@ def test_a_changed_ciphertext_is_never_opened(at: int, by: int) -> None:
     assert decode(opened) == condition
 
 
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), max_size=20
+) | st.sampled_from(['"~sealed": "1.7.AAAA"', "~sealed", '\\"~sealed\\":'])
+VALUES = st.recursive(
+    TEXTS | st.booleans() | st.integers(-(2**53), 2**53) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(VALUES, VALUES, VALUES)
+def test_whatever_stands_in_it_comes_back(code: Any, note: Any, severity: Any) -> None:
+    resource = {
+        "resourceType": "Condition",
+        "code": code,
+        "note": note,
+        "severity": {"text": severity},
+        "contained": [{"resourceType": "Condition", "code": note}],
+    }
+    content = as_jsonb_has_it(sealed(resource))
+    assert decode(unseal(OPEN, PLACE, content)) == resource
+    del resource["contained"]
+    content = as_jsonb_has_it(sealed(resource))
+    assert decode(unseal(OPEN, PLACE, content)) == resource
+
+
 def test_the_same_content_is_never_sealed_alike() -> None:
     assert sealed(condition) != sealed(condition)
 
