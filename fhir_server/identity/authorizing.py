@@ -127,7 +127,7 @@ class Authorizing:
         if form.get("decision") == "deny":
             return await asyncio.to_thread(self._server.denied, found.asked)
         if form.get("decision") == "find":
-            return await self._find(found, query, secret, form.get("find", ""))
+            return await self._find(found, form, secret)
         scopes = [each for each in found.scopes if f"scope:{each}" in form]
         if not scopes:
             return await asyncio.to_thread(self._server.denied, found.asked)
@@ -135,18 +135,19 @@ class Authorizing:
         if found.picks and needs_patient(scopes):
             chosen = await self._patients.of(found.user, found.tenant, form.get("patient", ""))
             if chosen is None:
-                text = form.get("find", "")
-                return await self._find(found, query, secret, text, wrong="Choose a patient.")
+                return await self._find(found, form, secret, wrong="Choose a patient.")
         return await self._allowed(found, found.decision(scopes, chosen.id if chosen else ""))
 
     async def _find(
-        self, found: Ready, query: str, secret: str | None, text: str, wrong: str = ""
+        self, found: Ready, form: Mapping[str, str], secret: str | None, wrong: str = ""
     ) -> Page:
+        text = form.get("find", "")
         choices = None
         if text.strip():
             choices = await self._patients.find(found.user, found.tenant, text)
-        picker = html.patient_picker(choices, text, wrong=wrong)
-        return _consent(found, query, secret, picker)
+        picker = html.patient_picker(choices, text, form.get("patient", ""), wrong)
+        chosen = [each for each in found.scopes if f"scope:{each}" in form]
+        return _consent(found, form.get("request", ""), secret, picker, chosen)
 
     async def _allowed(self, found: Ready, decision: Decision) -> Answer:
         return await asyncio.to_thread(self._server.allowed, found.asked, decision)
@@ -255,13 +256,19 @@ def _prompts(asked: Asked) -> list[str]:
     return asked.parameters.get("prompt", "").split()
 
 
-def _consent(found: Ready, query: str, secret: str | None, picker: str = "") -> Page:
+def _consent(
+    found: Ready,
+    query: str,
+    secret: str | None,
+    picker: str = "",
+    chosen: Sequence[str] | None = None,
+) -> Page:
     if found.picks and not picker:
         picker = html.patient_picker(None, "")
     return html.consent_page(
         found.asked.client.client_id,
         found.user.display or found.user.name,
-        [(each, explained(each)) for each in found.scopes],
+        [(each, explained(each), chosen is None or each in chosen) for each in found.scopes],
         query,
         proof_of(secret or ""),
         found.asked.redirect_uri,

@@ -113,17 +113,20 @@ def login_page(
 def consent_page(
     program: str,
     user: str,
-    scopes: Sequence[tuple[str, str]],
+    scopes: Sequence[tuple[str, str, bool]],
     request: str,
     proof: str,
     then: str,
     picker: str = "",
 ) -> Page:
-    """Where users say what a program may do. scopes: with what they mean. picker: of a patient."""
+    """Where users say what a program may do.
+
+    scopes: with what they mean, and whether they are chosen. picker: of a patient.
+    """
     rows = "\n".join(
-        f'<label><input type="checkbox" name="scope:{escape(scope)}" value="yes" checked> '
-        f"{escape(meaning)} <code>{escape(scope)}</code></label>"
-        for scope, meaning in scopes
+        f'<label><input type="checkbox" name="scope:{escape(scope)}" value="yes"'
+        f"{' checked' if chosen else ''}> {escape(meaning)} <code>{escape(scope)}</code></label>"
+        for scope, meaning, chosen in scopes
     )
     body = f"""<p><strong>{escape(program)}</strong> asks to act for you,
 <strong>{escape(user)}</strong>:</p>

@@ -12,10 +12,14 @@ from fhir_server.storage.identity import people
 from fhir_server.storage.identity.connections import Connection, Connections, hashed
 from fhir_server.storage.identity.people import Session, User
 
-# So many wrong passwords in a row are borne; every further one doubles the wait.
-_BORNE = {"user": 5, "address": 30}
-_FIRST_WAIT = timedelta(seconds=30)
-_LONGEST_WAIT = timedelta(minutes=15)
+# So many wrong passwords are borne in a row, with less than an hour between any two.
+_BORNE = {"user": 5, "address": 100}
+_QUIET = timedelta(hours=1)
+# Every further one doubles the wait of a user. Behind an address there may be a whole hospital.
+_WAITS = {
+    "user": (timedelta(seconds=30), timedelta(minutes=15)),
+    "address": (timedelta(seconds=5), timedelta(seconds=5)),
+}
 # Each takes 64 MiB for a moment.
 _AT_ONCE = threading.BoundedSemaphore(2)
 
@@ -48,14 +52,14 @@ class Sessions:
             if until is not None and until > self._now():
                 raise Refused
             # Before it is looked at, lest many are tried at once.
-            times = people.count_failure(connection, who[0], self._now())
+            times = people.count_failure(connection, who[0], self._now(), _QUIET)
             self._wait(connection, who[0], times)
             user = people.user(connection, name)
         with _AT_ONCE:
             right = is_password(user.password if user else None, password)
         if user is None or not right or user.disabled:
             with self._connections.transaction() as connection:
-                times = people.count_failure(connection, who[1], self._now())
+                times = people.count_failure(connection, who[1], self._now(), _QUIET)
                 self._wait(connection, who[1], times)
             raise Refused
         return self._start(user, password)
@@ -70,9 +74,11 @@ class Sessions:
         return secret
 
     def _wait(self, connection: Connection, who: str, times: int) -> None:
-        over = times - _BORNE[who.partition(":")[0]]
+        kind = who.partition(":")[0]
+        over = times - _BORNE[kind]
         if over >= 0:
-            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(over, 10))
+            first, longest = _WAITS[kind]
+            wait = min(longest, first * 2 ** min(over, 10))
             people.lock(connection, who, self._now() + wait)
 
     def of(self, secret: str | None) -> tuple[Session, User] | None:

@@ -16,6 +16,10 @@ def upgrade() -> None:
         )
         op.execute(f"alter table {table} alter column tenant drop default")
         op.execute(f"comment on column {table}.tenant is 'the only one it is for, or empty'")
+    op.execute(
+        "comment on column identity_failure.until is "
+        "'no password is looked at before; else when the last was wrong'"
+    )
 
 
 def downgrade() -> None:

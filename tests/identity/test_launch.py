@@ -60,6 +60,16 @@ async def test_a_user_grants_less_than_is_asked_for(smart: Smart) -> None:
     assert "refresh_token" not in tokens
 
 
+async def test_what_a_user_does_not_grant_stays_so_while_a_patient_is_looked_for(
+    smart: Smart,
+) -> None:
+    form = form_of(await smart.log_in(await smart.authorize()))
+    form.fields = {name: value for name, value in form.fields.items() if "user/" not in name}
+    found = form_of(await smart.post(form, decision="find", find="chalmers"))
+    assert "scope:patient/*.rs" in found.fields
+    assert "scope:user/*.rs" not in found.fields
+
+
 async def test_a_user_denies(smart: Smart) -> None:
     page = await smart.log_in(await smart.authorize())
     back = returned(await smart.decide(page, "deny"))

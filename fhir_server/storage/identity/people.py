@@ -123,12 +123,13 @@ def locked_until(connection: Connection, who: list[str]) -> datetime | None:
     return row[0] if row else None
 
 
-def count_failure(connection: Connection, who: str, now: datetime) -> int:
-    """Another wrong password; how many it makes."""
+def count_failure(connection: Connection, who: str, now: datetime, quiet: timedelta) -> int:
+    """Another wrong password; how many it makes. quiet: time after which they count anew."""
     row = connection.execute(
-        "insert into fhir_server.identity_failure (who, times, until) values (%s, 1, %s) "
-        "on conflict (who) do update set times = identity_failure.times + 1 returning times",
-        (who, now),
+        "insert into fhir_server.identity_failure as f (who, times, until) values (%s, 1, %s) "
+        "on conflict (who) do update set until = greatest(f.until, excluded.until), "
+        "times = case when f.until < %s then 1 else f.times + 1 end returning times",
+        (who, now, now - quiet),
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -166,7 +166,7 @@ identity_failure = Table(
     server_metadata,
     Column("who", BYTEWISE, nullable=False, comment="user:name, or address:…"),
     Column("times", Integer, nullable=False, comment="in a row"),
-    _time("until", "no password is looked at before"),
+    _time("until", "no password is looked at before; else when the last was wrong"),
     PrimaryKeyConstraint("who", name="identity_failure_pkey"),
     comment="Wrong passwords.",
 )
