@@ -1,8 +1,7 @@
 """What every door tells the trail, and what takes it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fhir_server.audit.keys import Remembered
 from fhir_server.context import Context
@@ -13,8 +12,7 @@ CREATE, READ, UPDATE, DELETE, EXECUTE = "C", "R", "U", "D", "E"
 SUCCESS, MINOR_FAILURE, SERIOUS_FAILURE, MAJOR_FAILURE = "0", "4", "8", "12"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One access or change; who and from where stands in the Context.
 
     action: of R4's codes, such as `READ`.
