@@ -18,7 +18,6 @@ from fhir_server.background.territories import Tenants, Territories
 from fhir_server.background.upkeep import Upkeep
 from fhir_server.background.work import Kind
 from fhir_server.conformance.in_process import InProcess
-from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
 from fhir_server.http.cors import crossing
 from fhir_server.http.fhir import FhirApplication, HttpSettings
 from fhir_server.http.guessing import slowed
@@ -35,13 +34,12 @@ from fhir_server.interactions.engine import Demands, Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
 from fhir_server.logs import configure_logs
-from fhir_server.mapping.shipped import shipped_mapper
-from fhir_server.messaging.settings import read_messaging
-from fhir_server.messaging.watching import watch_nothing
 from fhir_server.operations.registry import operation_routes
 from fhir_server.operations.script_run import SCRIPT_RUN
 from fhir_server.operations.script_runs import ScriptRuns
 from fhir_server.packaged import folder
+from fhir_server.parts import doors, images, messaging, modalities, order_settings
+from fhir_server.places import FHIR_PATH, local_base_url
 from fhir_server.provisioning.files import profiles_by_type, read_provided, structure_definitions
 from fhir_server.provisioning.provision import Provisioning
 from fhir_server.sealing.settings import read_sealing
@@ -55,32 +53,25 @@ from fhir_server.security.policy import Policy
 from fhir_server.settings import Settings
 from fhir_server.spec import definitions
 from fhir_server.storage.listen import Listener
-from fhir_server.storage.migrate import DEFAULT_TENANT
 from fhir_server.storage.store import PooledStore
 from fhir_server.tenant_settings import TenantSettings
 from fhir_server.terminology import Terminology
 from fhir_server.transport import is_loopback
-from fhir_server.uploads.settings import UploadSettings
 from fhir_server.validation.profiles.profile import Profiles
 from fhir_server.validation.profiles.validator import Invariants
 from fhir_server.validation.stored import Validation
 from fhir_server.validation.structure import StructureCheck
 from fhir_server.workers import end_with_parent, tell_ready
-from fhir_server.workflow.numbers import SHORT_STRING, Numbering, NumberKind
 from fhir_server.workflow.of_tenants import TenantRules
-from fhir_server.workflow.settings import OrderSettings
 from fhir_server.workflow.states import workflow
-from fhir_server.worklist.settings import WorklistSettings, read_stations
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
     from starlette.types import ASGIApp
 
     from fhir_server.dicom.archives import Archives
-    from fhir_server.dicom.service import ArchiveService
     from fhir_server.identity.service import Identities
 
-FHIR_PATH = "/fhir"
 # Where other machines reach the server, and nothing else is set.
 _REQUESTS_PER_SECOND = 200.0
 _SECONDS_AT_ONCE = 10
@@ -91,14 +82,7 @@ _GUESSED_AT = {
     "/auth/introspect": 200,
     "/auth/revoke": 200,
 }
-DICOMWEB_PATH = "/dicom-web"
 SMART_CONFIGURATION = "/.well-known/smart-configuration"
-
-
-def local_base_url(settings: Settings) -> str:
-    """The FHIR base URL under which references count as this server's own."""
-    scheme = "http" if settings.tls_certificate is None else "https"
-    return settings.base_url or f"{scheme}://localhost:{settings.port}{FHIR_PATH}"
 
 
 def build(
@@ -126,7 +110,11 @@ def build(
         statement_timeout=settings.statement_timeout,
     )
     listener = Listener(database_url)
-    territories = Territories(store, listener)
+    indexes = Indexes(
+        partial(Extractor, base_url=base_url, zone=zone),
+        Seals(store, *read_sealing(settings.seal_elements, settings.seal_keys)),
+    )
+    territories = Territories(store, listener, indexes)
     of_tenants = TenantSettings(settings)
     trail = _trail(settings, store, territories)
     structure = StructureCheck(facts)
@@ -137,10 +125,7 @@ def build(
         store=store,
         definitions=facts,
         structure=structure,
-        indexes=Indexes(
-            partial(Extractor, base_url=base_url, zone=zone),
-            Seals(store, *read_sealing(settings.seal_elements, settings.seal_keys)),
-        ),
+        indexes=indexes,
         where=Circumstances(base_url, zone),
         limits=Limits(
             settings.max_bundle_entries,
@@ -161,7 +146,7 @@ def build(
             settings.honour_meta_profile,
             profiles_by_type(provided),
         ),
-        rules=TenantRules(lambda tenant: _order_settings(of_tenants.of(tenant)), workflow()),
+        rules=TenantRules(lambda tenant: order_settings(of_tenants.of(tenant)), workflow()),
         audit=trail or NO_AUDIT,
         oauth=_oauth(settings),
     )
@@ -179,21 +164,21 @@ def build(
         everybody=gate is None and settings.authentication == "off",
     )
     provisioning = Provisioning(engine, territories, provided, base_url)
-    images = _images(of_tenants, engine, listener)
-    more = _modalities(settings, of_tenants, engine, database_url)
-    more += _messaging(settings, of_tenants, engine, territories)
+    archives = images(of_tenants, engine, listener)
+    more = modalities(settings, of_tenants, engine, database_url)
+    more += messaging(settings, of_tenants, engine, territories)
     if identities is not None:
         more.append(identities.run)
     if trail is not None:
         more.append(trail.run)
-    life = _life(engine, store, territories, provisioning, listener, more, images)
+    life = _life(engine, store, territories, provisioning, listener, more, archives)
     routes: list[APIRouter] = []
     if identities is not None:
         routes.append(identities.routes)
-    if images is not None:
-        routes += images.routes
-        routes += _doors(settings, of_tenants, engine, images, http.gate)
-    health = () if images is None else (images.health,)
+    if archives is not None:
+        routes += archives.routes
+        routes += doors(settings, of_tenants, engine, archives, http.gate)
+    health = (territories.health,) if archives is None else (territories.health, archives.health)
     below = () if identities is None else (FHIR_PATH + SMART_CONFIGURATION,)
     return Application(engine, http, life, Beside(routes, health, frozenset(below)))
 
@@ -259,153 +244,6 @@ def _limited(gate: Gate, settings: Settings, trail: Trail | None) -> Gate:
         gate = LimitingGate(gate, requests, Buckets(failures / 60, failures))
     # Outermost, so that nobody fills the trail.
     return gate if trail is None else NotedGate(gate, trail)
-
-
-def _images(of_tenants: TenantSettings, engine: Engine, listener: Listener) -> "Archives | None":
-    """The bridges to the image archives, if the settings name any."""
-    tenants = [
-        tenant
-        for tenant in sorted({DEFAULT_TENANT} | of_tenants.named)
-        if of_tenants.of(tenant).orthanc_url is not None
-    ]
-    if not tenants:
-        return None
-    # Not imported by processes that do without.
-    from fhir_server.dicom.archives import Archives
-
-    return Archives(
-        {tenant: _archive(tenant, of_tenants.of(tenant), engine, listener) for tenant in tenants}
-    )
-
-
-def _archive(
-    tenant: str, settings: Settings, engine: Engine, listener: Listener
-) -> "ArchiveService":
-    from fhir_server.dicom.service import ArchiveService
-
-    assert settings.orthanc_url is not None
-    archive = ArchiveSettings(
-        settings.orthanc_url,
-        settings.orthanc_user,
-        settings.orthanc_password.get_secret_value(),
-        timeout=settings.orthanc_timeout,
-    )
-    root = local_base_url(settings).removesuffix(FHIR_PATH)
-    bridge = BridgeSettings(
-        secret=settings.orthanc_hint_secret.get_secret_value(),
-        zone=ZoneInfo(settings.time_zone),
-        poll=settings.orthanc_poll,
-        reconcile=settings.orthanc_compare,
-        accession_system=settings.accession_number_system,
-        issuers=settings.systems_of_accessions,
-        patient_systems=settings.systems_of_patient_ids,
-        wado_url=root + ("" if tenant == DEFAULT_TENANT else f"/t/{tenant}") + DICOMWEB_PATH,
-    )
-    return ArchiveService(engine, listener, tenant, archive, bridge)
-
-
-def _doors(
-    settings: Settings, of_tenants: TenantSettings, engine: Engine, images: "Archives", gate: Gate
-) -> "list[APIRouter]":
-    """Where images come in and go out beside FHIR."""
-    from fhir_server.dicomweb.routes import DicomWeb, dicomweb_routes
-    from fhir_server.http.doors import Doorway
-    from fhir_server.uploads.routes import upload_routes
-    from fhir_server.uploads.uploading import Uploads
-
-    bounds = UploadSettings(
-        settings.upload_file_bytes,
-        settings.upload_files,
-        settings.upload_bytes,
-        settings.upload_dir,
-    )
-    uploads = {
-        tenant: Uploads(engine, orthanc, bounds, of_tenants.of(tenant).accession_number_system)
-        for tenant, orthanc in images.orthancs.items()
-    }
-    upload = Doorway("upload", gate, settings.base_url, FHIR_PATH)
-    web = Doorway("dicomweb", gate, settings.base_url, FHIR_PATH)
-    webs = {
-        tenant: DicomWeb(engine, orthanc, uploads[tenant], web)
-        for tenant, orthanc in images.orthancs.items()
-    }
-    return [upload_routes(uploads, upload), dicomweb_routes(webs, engine.audit, web)]
-
-
-def _order_settings(settings: Settings) -> OrderSettings:
-    order = NumberKind(
-        "order number",
-        "order-number",
-        "PLAC",
-        settings.order_number_system,
-        settings.order_number_prefix,
-        settings.order_number_width,
-    )
-    accession = NumberKind(
-        "accession number",
-        "accession-number",
-        "ACSN",
-        settings.accession_number_system,
-        settings.accession_number_prefix,
-        settings.accession_number_width,
-        SHORT_STRING,
-    )
-    zone = ZoneInfo(settings.number_time_zone or settings.time_zone)
-    return OrderSettings(
-        Numbering((order, accession), zone),
-        verify=settings.verify_orders,
-        involved=settings.require_involved_requester,
-    )
-
-
-def _modalities(
-    settings: Settings, of_tenants: TenantSettings, engine: Engine, database_url: str
-) -> list[Loop]:
-    """What answers modalities, if the settings want it."""
-    if settings.worklist_port is None and settings.worklist_export is None:
-        return []
-    # Not imported by processes that do without: it takes a moment and memory.
-    from fhir_server.worklist.scp import WorklistServer
-
-    found = WorklistSettings(
-        settings.worklist_port or 0,
-        settings.host,
-        settings.worklist_title,
-        read_stations(settings.worklist_stations or ""),
-        {
-            tenant: read_stations(of_tenants.of(tenant).worklist_stations or "")
-            for tenant in of_tenants.named
-        },
-        engine.where.zone,
-        settings.worklist_export,
-    )
-    return [WorklistServer(engine, found, database_url).run]
-
-
-def _messaging(
-    settings: Settings, of_tenants: TenantSettings, engine: Engine, tenants: Tenants
-) -> list[Loop]:
-    """What receives and sends HL7 v2 messages, if the settings want it."""
-    found = read_messaging(settings.mllp_config, settings.mllp_port, settings.mllp_host)
-    loops: list[Loop] = [partial(watch_nothing, engine, tenants, found.tenants)]
-    if not found.tenants:
-        return loops
-    # Not imported by processes that do without: mapping takes a moment and memory.
-    from fhir_server.messaging.service import Messaging
-    from fhir_server.messaging.writing import shipped_writer
-
-    for tenant in sorted(found.tenants):
-        own = of_tenants.of(tenant)
-        service = Messaging(
-            engine,
-            tenant,
-            found.of(tenant),
-            shipped_mapper(own.time_zone),
-            writer=shipped_writer(folder("mappings")),
-            keep_days=own.message_retention_days,
-        )
-        loops.append(service.run)
-    return loops
 
 
 def _life(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 
 import psycopg
 
@@ -23,11 +23,13 @@ Tenants = Callable[[], Sequence[str]]
 class Territories:
     """The tenants by name; called, it says which there are.
 
+    indexes: the tenants of which this process knows what it needs to answer.
     Whoever does something for every tenant asks again each time: tenants come and go.
     """
 
-    def __init__(self, store: Store, listener: Listener) -> None:
+    def __init__(self, store: Store, listener: Listener, indexes: Container[str] = ()) -> None:
         self._store = store
+        self._indexes = indexes
         self._listener = listener
         self._wake = listener.on(tenants.CHANNEL)
         self._names: tuple[str, ...] = ()
@@ -36,6 +38,13 @@ class Territories:
     def __call__(self) -> Sequence[str]:
         """Those that are served now."""
         return self._names
+
+    async def health(self) -> Mapping[str, str | int]:
+        """How many there are, and how many of them wait to be read; not which, for nobody asks."""
+        if len(self._names) == 1:
+            return {}
+        waiting = sum(name not in self._indexes for name in self._names)
+        return {"territories": len(self._names), "territories-waiting": waiting}
 
     def when_left(self, forget: Callable[[str], Awaitable[None]]) -> None:
         """Have something done with the name of each tenant that is not served any more."""

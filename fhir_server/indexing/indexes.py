@@ -59,6 +59,10 @@ class Indexes:
         """What is held or, before anything was read, R4's own parameters: for showing only."""
         return self._by_tenant.get(tenant, self._official)
 
+    def __contains__(self, tenant: object) -> bool:
+        """Whether what a tenant has was read."""
+        return tenant in self._by_tenant
+
     def forget(self, tenant: str) -> None:
         """Keep nothing of a tenant that is not served any more."""
         self._by_tenant.pop(tenant, None)

@@ -88,7 +88,8 @@ class Provisioning:
     async def _look(self) -> None:
         try:
             for tenant in self._tenants():
-                if tenant not in self._done:
+                # One that was just added has no index yet.
+                if tenant not in self._done and tenant in self._engine.indexes:
                     await self._provide(tenant)
                     self._done.add(tenant)
         except (Refusal, psycopg.Error, OSError) as error:

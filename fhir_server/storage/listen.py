@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import sql
+
+from fhir_server.storage.connecting import Connection, connected
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +83,8 @@ class Listener:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _listen(self) -> None:
-        connection = await AsyncConnection.connect(
-            self._database_url, autocommit=True, application_name="fhir-server listening"
-        )
+        name = "fhir-server listening"
+        connection = await connected(self._database_url, application_name=name)
         async with connection:
             while True:
                 tenants, channels = self._tenants, self._channels()
@@ -93,9 +94,7 @@ class Listener:
                         _wake(channels.get(notice.channel, ()))
 
 
-async def _hear(
-    connection: "AsyncConnection[tuple[object, ...]]", channels: Mapping[str, Iterable[Wake]]
-) -> None:
+async def _hear(connection: Connection, channels: Mapping[str, Iterable[Wake]]) -> None:
     """Listen to some channels and no others; their tasks look at what was said until then."""
     await connection.execute("unlisten *")
     for channel in channels:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
-from psycopg import AsyncConnection
+
+from fhir_server.storage.connecting import Connection, connected
 
 _TRY_EVERY = 2.0
 _LOOK_EVERY = 2.0
@@ -19,7 +20,7 @@ class OwnershipLost(Exception):
 class Ownership:
     """A lock that is held. `held` returns only by raising `OwnershipLost`."""
 
-    def __init__(self, connection: "AsyncConnection[tuple[object, ...]]") -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def held(self) -> None:
@@ -35,9 +36,7 @@ class Ownership:
 @asynccontextmanager
 async def owning(database_url: str, name: str) -> AsyncIterator[Ownership]:
     """Wait until this process alone has a name, and have it for the length of the block."""
-    async with await AsyncConnection.connect(
-        database_url, autocommit=True, application_name=f"fhir-server {name}"
-    ) as connection:
+    async with await connected(database_url, application_name=f"fhir-server {name}") as connection:
         for attempt in itertools.count():
             if await _locked(connection, name):
                 break
@@ -46,7 +45,7 @@ async def owning(database_url: str, name: str) -> AsyncIterator[Ownership]:
         yield Ownership(connection)
 
 
-async def _locked(connection: "AsyncConnection[tuple[object, ...]]", name: str) -> bool:
+async def _locked(connection: Connection, name: str) -> bool:
     cursor = await connection.execute(
         "select pg_try_advisory_lock(hashtextextended(%s, 1))", (f"fhir-server {name}",)
     )

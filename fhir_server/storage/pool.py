@@ -5,12 +5,13 @@ import select
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import psycopg
-from psycopg import AsyncConnection
 
-Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+from fhir_server.storage.connecting import Connection, connected
+
+__all__ = ["Connection", "ConnectionPool"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _MOST_STATEMENTS = 500
@@ -168,9 +169,7 @@ class ConnectionPool:
 
     async def _opened(self, role: str) -> Connection:
         options = f"{self._options} -c role={role}" if role else self._options
-        connection: Connection = await AsyncConnection.connect(
-            self._url, autocommit=True, options=options, prepare_threshold=0
-        )
+        connection = await connected(self._url, options=options, prepare_threshold=0)
         connection.prepared_max = _MOST_STATEMENTS
         return connection
 

@@ -128,3 +128,11 @@ async def _until(client: httpx.AsyncClient, status: int) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError(answer.text)
+
+
+async def test_health_counts_territories_and_names_none(tenants: httpx.AsyncClient) -> None:
+    answer = await tenants.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json()["territories"] >= 2
+    assert answer.json()["territories-waiting"] == 0
+    assert "north" not in answer.text
