@@ -76,7 +76,8 @@ class _Line:
     """The messages of one sender that this worker knows to wait.
 
     again: whether something came since it was last looked. urgent: senders that wait for their
-    answer and send nothing before.
+    answer and send nothing before. handed: messages at hand, by id. behind: whether others may
+    wait that are older than those.
     """
 
     task: asyncio.Task[None] | None = None
@@ -84,12 +85,21 @@ class _Line:
     urgent: int = 0
     waiting: dict[int, list[asyncio.Future[Told]]] = field(default_factory=dict)
     handed: dict[int, Handed] = field(default_factory=dict)
+    behind: bool = False
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hand(self, handed: Handed | None) -> None:
         few = len(self.handed) < _MOST_HANDED
-        if handed is not None and few and len(handed.held.content) <= _LARGEST_HANDED:
+        small = handed is not None and len(handed.held.content) <= _LARGEST_HANDED
+        if handed is not None and few and small and not self.behind:
             self.handed[handed.held.id] = handed
+        else:
+            self.fall_behind()
+
+    def fall_behind(self) -> None:
+        """An older message than those at hand may wait: they are looked up, the oldest first."""
+        self.behind = True
+        self.handed.clear()
 
     def calm(self) -> None:
         self.urgent -= 1
@@ -191,6 +201,7 @@ class Lines:
                     await asyncio.sleep(seconds)
                     continue
             if line.waiting:
+                line.fall_behind()
                 await self._look_up(line)
             if isinstance(progress, Nothing) and not line.waiting and not line.again:
                 # Nothing is awaited between the look and this, so no wish is lost.
@@ -215,16 +226,13 @@ class Lines:
     async def _next(self, sender: str, line: _Line) -> Progress:
         """Carry out the oldest message of a sender that waits."""
         try:
-            if line.handed:
-                if not line.urgent:
-                    await self._give_way(line)
-                handed = line.handed.pop(min(line.handed))
-                async with self._bound:
-                    return await self._carry(handed.held, handed.message)
+            if not line.behind:
+                return await self._next_at_hand(line)
             async with self._bound, self._store.connection(self._tenant) as connection:
                 seal = self._store.statements(self._tenant).seal
                 found = await messages.peek(connection, self._tenant, sender, seal)
             if found is None:
+                line.behind = False
                 return Nothing()
             held, latest = found
             if not line.urgent:
@@ -236,7 +244,21 @@ class Lines:
             log.warning("messages of %s wait: %s", sender, error)
         except Exception:
             log.exception("a message of %s could not be carried out", sender)
+        line.fall_behind()
         return Later(_AFTER_FAILURE)
+
+    async def _next_at_hand(self, line: _Line) -> Progress:
+        """Carry out a message that came just now."""
+        if line.handed and not line.urgent:
+            await self._give_way(line)
+        if not line.handed:
+            return Later(0) if line.behind else Nothing()
+        handed = line.handed.pop(min(line.handed))
+        async with self._bound:
+            progress = await self._carry(handed.held, handed.message)
+        if not isinstance(progress, Done):
+            line.fall_behind()
+        return progress
 
     def _came(self, latest: datetime) -> None:
         """A message has come to some worker at a time: all of them give way to the next ones."""
