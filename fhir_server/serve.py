@@ -275,22 +275,42 @@ def _welcome(settings: Settings, ready: int) -> None:
         log.error("the server did not become ready within %d s", _READY_WITHIN_SECONDS)
         return
     place = "an external PostgreSQL" if settings.database_url else _absolute(settings.data_dir)
-    sys.stderr.write(
-        f"""
-FHIR R4 server ready at {root}{FHIR_PATH} (data in {place})
-
-  A page for people:     {root}/
-  What it can do:        curl '{root}{FHIR_PATH}/metadata?_pretty=true'
-  Put in a patient:      curl -H 'Content-Type: application/fhir+json' {root}{FHIR_PATH}/Patient \\
-                           -d '{{"resourceType": "Patient", "name": [{{"family": "Chalmers"}}]}}'
-  Find it:               curl '{root}{FHIR_PATH}/Patient?name=chal&_pretty=true'
-  See a small hospital:  .venv/bin/fhir-server demo --base-url {root}{FHIR_PATH}
-  Load a folder:         .venv/bin/fhir-server load FOLDER --base-url {root}{FHIR_PATH}
-  Stop:                  Ctrl-C
-
-"""
-    )
+    hints = _HINTS[settings.authentication].format(root=root, base=root + FHIR_PATH)
+    sys.stderr.write(f"\nFHIR R4 server ready at {root}{FHIR_PATH} (data in {place})\n\n{hints}\n")
     sys.stderr.flush()
+
+
+_FOR_ALL = """\
+  A page for people:     {root}/
+  What it can do:        curl '{base}/metadata?_pretty=true'
+"""
+_AFTER_ALL = """\
+  Stop:                  Ctrl-C
+"""
+_HINTS = {
+    "off": _FOR_ALL
+    + """\
+  Put in a patient:      curl -H 'Content-Type: application/fhir+json' {base}/Patient \\
+                           -d '{{"resourceType": "Patient", "name": [{{"family": "Chalmers"}}]}}'
+  Find it:               curl '{base}/Patient?name=chal&_pretty=true'
+  See a small hospital:  .venv/bin/fhir-server demo --base-url {base}
+  Load a folder:         .venv/bin/fhir-server load FOLDER --base-url {base}
+"""
+    + _AFTER_ALL,
+    "embedded": _FOR_ALL
+    + """\
+  Let somebody in:       .venv/bin/fhir-server user add NAME --role doctor
+  Let a program in:      .venv/bin/fhir-server client add NAME --backend --scope 'system/*.rs'
+  Get a token for it:    curl -u NAME:SECRET {root}/auth/token \\
+                           -d grant_type=client_credentials -d 'scope=system/*.rs'
+"""
+    + _AFTER_ALL,
+    "external": _FOR_ALL
+    + """\
+  Find a patient:        curl -H "Authorization: Bearer $TOKEN" '{base}/Patient?name=chal'
+"""
+    + _AFTER_ALL,
+}
 
 
 def _root(settings: Settings) -> str:
