@@ -50,10 +50,17 @@ def role_name(database: str, tenant: str) -> str:
 
 
 def login_of(connection: Connection, database_url: str | None) -> Login:
-    """What the server logs in as with a URL; None is the connection's own."""
+    """What the server logs in as with a URL; None is the connection's own.
+
+    A role that is not there is made, if that is possible and the URL has its password.
+    """
     name = connection.info.user
     if database_url is not None:
-        name = str(conninfo_to_dict(database_url).get("user") or "")
+        given = conninfo_to_dict(database_url)
+        name = str(given.get("user") or "")
+        if name and given.get("password") and _may_make_roles(connection):
+            password = sql.Literal(given["password"])
+            _make(connection, name, sql.SQL("login noinherit password {}").format(password))
         if not name:
             with psycopg.connect(database_url) as other:
                 name = other.info.user
@@ -162,7 +169,7 @@ def _may_make_roles(connection: Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-def _make(connection: Connection, role: str, kind: sql.SQL) -> None:
+def _make(connection: Connection, role: str, kind: sql.Composable) -> None:
     if connection.execute("select from pg_roles where rolname = %s", (role,)).fetchone() is None:
         connection.execute(sql.SQL("create role {} {}").format(sql.Identifier(role), kind))
 

@@ -174,6 +174,18 @@ async def test_data_of_the_former_release_is_served_to_who_owns_nothing(postgres
         await works(login)
 
 
+async def test_a_login_that_is_not_there_is_made_with_its_password(hospital: str) -> None:
+    login = make_conninfo(hospital, user="hospital_new", password="it's new")
+    try:
+        assert migrate_all(as_owner(hospital), login)[1] == []
+        async with served(login) as client:
+            assert (await client.put("Patient/a", json=PATIENT)).status_code == 201
+    finally:
+        with psycopg.connect(hospital, autocommit=True) as connection:
+            connection.execute("drop owned by hospital_new cascade")
+            connection.execute("drop role hospital_new")
+
+
 # What SQL can be made to do that is no business of a server's.
 ESCAPES = (
     "set role postgres",
