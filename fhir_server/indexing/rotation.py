@@ -17,14 +17,16 @@ async def rotate(
 ) -> str:
     """Make new keys, and see to it that everything is encrypted by them; gives what comes.
 
-    search: keyed hashes get a new key as well. Raises `Conflict` where nothing is encrypted, and
-    `KeyProblem`.
+    search: keyed hashes get a new key as well. Raises `Conflict` where nothing is encrypted,
+    `Unavailable` where the keys there are cannot be had, and `KeyProblem`.
     """
     async with connection.transaction():
         state = (await index_state.lock(connection, tenant)).sealing
         if not state.latest:
             text = "Nothing is encrypted here; seal_elements says what is to be"
             raise Conflict(Issue("business-rule", text))
+        # Keys wrapped by another master key would lock everybody out.
+        await seals.adopt(connection, tenant, state)
         number = await seals.new_key(connection, tenant, DATA, now)
         told = f"key {number} encrypts soon"
         if state.state == READY:

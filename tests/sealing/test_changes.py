@@ -173,6 +173,25 @@ async def test_keys_are_rotated_in_the_background(
         assert history["entry"][1]["resource"]["note"][0]["text"] == f"{SENTINEL} note"
 
 
+@pytest.mark.parametrize("lost", [True, False])
+async def test_keys_are_not_rotated_without_the_right_master_key(
+    own_database: str,
+    key_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    lost: bool,
+) -> None:
+    another = tmp_path / "another"
+    create_key_file(another)
+    async with serving(own_database, "default", key_file) as client:
+        words = ["keys", "rotate", "--database-url", own_database]
+        words += [] if lost else ["--seal-keys", str(another)]
+        assert await asyncio.to_thread(main, words) == 1
+        assert "keys cannot be had" in capsys.readouterr().err
+        assert (await client.put("Condition/c", json=condition(id="c"))).status_code == 201
+        assert numbers_of(own_database) == {"1"}
+
+
 async def test_writers_and_readers_go_on_while_keys_are_rotated(
     own_database: str, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
