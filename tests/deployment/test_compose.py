@@ -15,6 +15,7 @@ from fhir_server.transport import exposure
 ROOT = Path(__file__).parents[2]
 SECRETS = {
     "POSTGRES_PASSWORD": "postgres-secret",
+    "POSTGRES_SERVER_PASSWORD": "server-secret",
     "ORTHANC_USER": "bridge",
     "ORTHANC_PASSWORD": "orthanc-secret",
     "ORTHANC_HINT_SECRET": "hint-secret",
@@ -65,7 +66,7 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
     resolved = yaml.safe_load(result.stdout)
     assert set(resolved["services"]) == {"server", "postgres", "orthanc"}
     assert (
-        "postgres-secret"
+        "server-secret"
         in resolved["services"]["server"]["environment"]["FHIR_SERVER_DATABASE_URL"]
     )
 
