@@ -22,10 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
         help="make keyed hashes by a new key, too; until that is done searches of encrypted "
         "elements get 503",
     )
+    move = actions.add_parser(
+        "move", help="have another key file or key service wrap all keys; then restart with it"
+    )
+    move.add_argument("to", metavar="SEAL-KEYS", help="as seal_keys is from then on")
     status = actions.add_parser("status", help="what is encrypted by which keys")
-    for action in (rotate, status):
+    for action in (rotate, move, status):
         action.add_argument("--tenant", metavar="NAME", help="territory; all without it")
-    return [rotate, status]
+    return [rotate, move, status]
 
 
 def run(arguments: argparse.Namespace, settings: "Settings") -> int:

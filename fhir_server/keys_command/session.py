@@ -12,9 +12,9 @@ from fhir_server.command_database import command_database
 from fhir_server.indexing.progress import RESEAL, resealing_of
 from fhir_server.indexing.rotation import rotate
 from fhir_server.outcome import Refusal
-from fhir_server.sealing.master import KeyProblem, create_key_file
+from fhir_server.sealing.master import KeyProblem, create_key_file, read_master
 from fhir_server.sealing.settings import read_sealing
-from fhir_server.sealing.tenants import Seals
+from fhir_server.sealing.tenants import Seals, rewrap
 from fhir_server.settings import Settings
 from fhir_server.storage import index_state, jobs, keys, tenants
 from fhir_server.storage.embedded import DirectoryInUse
@@ -40,7 +40,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings, url: str) -> N
     await store.open()
     try:
         for tenant in await _tenants(store, arguments.tenant):
-            if arguments.action == "rotate":
+            if arguments.action == "move":
+                told = await _move(store, tenant, settings.seal_keys, arguments.to)
+                sys.stdout.write(f"{tenant}\t{told}\n")
+            elif arguments.action == "rotate":
                 seals = Seals(store, *read_sealing(settings.seal_elements, settings.seal_keys))
                 async with store.connection(tenant) as connection:
                     told = await rotate(
@@ -51,6 +54,16 @@ async def _run(arguments: argparse.Namespace, settings: Settings, url: str) -> N
                 _write(await _status(store, tenant))
     finally:
         await store.close()
+
+
+async def _move(store: PooledStore, tenant: str, source: str | None, to: str) -> str:
+    if source is None:
+        raise KeyProblem("seal_keys has to name what wraps the keys now")
+    old, new = read_master(source), read_master(to)
+    async with store.transaction(tenant) as connection:
+        await index_state.lock(connection, tenant)
+        count = await rewrap(connection, tenant, old, new)
+    return f"{count} keys are wrapped by {new.name} now"
 
 
 async def _tenants(store: PooledStore, named: str | None) -> list[str]:

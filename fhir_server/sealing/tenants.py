@@ -221,12 +221,7 @@ class Seals:
     async def _rewrap(self, connection: Connection, tenant: str) -> None:
         """Have the newest master key wrap all keys, so that the one before can go."""
         assert self._master is not None
-        for key in await keys.held_keys(connection, tenant):
-            if key.master != self._master.name:
-                context = _context(tenant, key.number)
-                plain = await self._master.unwrap(key.wrapped, key.master, context)
-                wrapped = await self._master.wrap(plain, context)
-                await keys.rewrap(connection, tenant, key.number, self._master.name, wrapped)
+        await rewrap(connection, tenant, self._master, self._master)
 
     # While it runs
 
@@ -303,6 +298,22 @@ class Seals:
         """Keep nothing of a tenant that is not served any more."""
         self._held.pop(tenant, None)
         self._plain.discard(tenant)
+
+
+async def rewrap(connection: Connection, tenant: str, old: Master, new: Master) -> int:
+    """Have another master wrap the keys of a tenant; how many it did not before.
+
+    One master that is both wraps what it wrapped by another key. Raises `KeyProblem`.
+    """
+    count = 0
+    for key in await keys.held_keys(connection, tenant):
+        if old is not new or key.master != new.name:
+            context = _context(tenant, key.number)
+            plain = await old.unwrap(key.wrapped, key.master, context)
+            wrapped = await new.wrap(plain, context)
+            await keys.rewrap(connection, tenant, key.number, new.name, wrapped)
+            count += 1
+    return count
 
 
 def changes(state: SealState) -> Policy:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,9 @@ import pytest
 
 from fhir_server.cli import main
 from fhir_server.sealing import tenants
-from fhir_server.sealing.master import create_key_file
+from fhir_server.sealing.master import COMMAND, create_key_file
 from tests.sealing.serving import places_of, serving, settled
+from tests.sealing.test_master import SERVICE
 
 SENTINEL = "zyxsentinel"
 
@@ -225,6 +227,28 @@ async def test_writers_and_readers_go_on_while_keys_are_rotated(
         for number, count in enumerate(counts):
             assert await found(client, f"Condition?code={SENTINEL}-w{number}-{count}") == 1
             assert await found(client, f"Condition?code={SENTINEL}-w{number}-1") == (count == 1)
+
+
+async def test_keys_move_from_a_file_to_a_key_service(
+    own_database: str, key_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = key_service(tmp_path)
+    async with serving(own_database, "default", key_file) as client:
+        await client.put("Condition/c", json=condition(id="c"))
+        done = await asyncio.to_thread(
+            keys, "move", service, database=own_database, key_file=key_file
+        )
+        assert done == 0, capsys.readouterr().err
+        assert "2 keys are wrapped by command:" in capsys.readouterr().out
+    async with serving(own_database, "default", service) as client:
+        assert (await client.get("Condition/c")).json()["note"][0]["text"] == f"{SENTINEL} note"
+        assert await found(client, f"Condition?code={SENTINEL}") == 1
+
+
+def key_service(folder: Path) -> str:
+    file = folder / "service.py"
+    file.write_text(SERVICE)
+    return f"{COMMAND}{sys.executable} {file}"
 
 
 def forget_the_old_key(key_file: Path) -> None:
