@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psycopg
 from psycopg import AsyncConnection
 
 from fhir_server.background.tasks import running
@@ -72,3 +73,29 @@ async def test_a_database_that_is_not_there_is_asked_again(database: str) -> Non
         assert not await woken(wake, 0.5)
     async with await AsyncConnection.connect(database):
         await asyncio.sleep(0)
+
+
+async def test_tenants_that_come_while_it_listens_are_heard(database: str) -> None:
+    listener = Listener(database)
+    wake = listener.on_tenants(lambda tenant: f"tenant_{tenant}_said")
+    listener.follow(["north"])
+    task = asyncio.create_task(listener.run())
+    try:
+        await asyncio.wait_for(wake.wait(10), 10)
+        listener.follow(["south"])
+        # Told of at once, since something may have been missed.
+        started = asyncio.get_running_loop().time()
+        await wake.wait(10)
+        assert asyncio.get_running_loop().time() - started < 9
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("select pg_notify('tenant_north_said', '')")
+            started = asyncio.get_running_loop().time()
+            await wake.wait(1)
+            assert asyncio.get_running_loop().time() - started >= 1
+            connection.execute("select pg_notify('tenant_south_said', '')")
+            started = asyncio.get_running_loop().time()
+            await wake.wait(10)
+            assert asyncio.get_running_loop().time() - started < 9
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
