@@ -36,7 +36,7 @@ from fhir_server.storage.embedded import EmbeddedPostgres
 
 _numbers = itertools.count(1)
 # Both sides take turns, so that what else the machine does hits both.
-_ROUNDS = 3
+_ROUNDS = 5
 CATALOGUE = "https://fhir-server.example/r4/CodeSystem/laboratory-catalogue"
 
 

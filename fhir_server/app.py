@@ -166,7 +166,8 @@ def build(
     provisioning = Provisioning(engine, territories, provided, base_url)
     archives = images(of_tenants, engine, listener)
     more = modalities(settings, of_tenants, engine, database_url)
-    more += messaging(settings, of_tenants, engine, territories)
+    listening, health = messaging(settings, of_tenants, engine, territories)
+    more += listening
     if identities is not None:
         more.append(identities.run)
     if trail is not None:
@@ -178,7 +179,8 @@ def build(
     if archives is not None:
         routes += archives.routes
         routes += doors(settings, of_tenants, engine, archives, http.gate)
-    health = (territories.health,) if archives is None else (territories.health, archives.health)
+        health.append(archives.health)
+    health.append(territories.health)
     below = () if identities is None else (FHIR_PATH + SMART_CONFIGURATION,)
     return Application(engine, http, life, Beside(routes, health, frozenset(below)))
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from fhir_server.background.tasks import Loop
 from fhir_server.background.territories import Tenants
 from fhir_server.dicom.settings import ArchiveSettings, BridgeSettings
+from fhir_server.http.pages import Health
 from fhir_server.interactions.engine import Engine
 from fhir_server.mapping.shipped import shipped_mapper
 from fhir_server.messaging.settings import read_messaging
@@ -153,12 +154,13 @@ def modalities(
 
 def messaging(
     settings: Settings, of_tenants: TenantSettings, engine: Engine, tenants: Tenants
-) -> list[Loop]:
-    """What receives and sends HL7 v2 messages, if the settings want it."""
+) -> tuple[list[Loop], list[Health]]:
+    """What receives and sends HL7 v2 messages, if the settings want it, and what it tells."""
     found = read_messaging(settings.mllp_config, settings.mllp_port, settings.mllp_host)
     loops: list[Loop] = [partial(watch_nothing, engine, tenants, found.tenants)]
+    health: list[Health] = []
     if not found.tenants:
-        return loops
+        return loops, health
     # Not imported by processes that do without: mapping takes a moment and memory.
     from fhir_server.messaging.service import Messaging
     from fhir_server.messaging.writing import shipped_writer
@@ -174,4 +176,5 @@ def messaging(
             keep_days=own.message_retention_days,
         )
         loops.append(service.run)
-    return loops
+        health.append(service.health)
+    return loops, health

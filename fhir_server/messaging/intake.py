@@ -164,6 +164,8 @@ class Intake:
 
 def asks_application(message: Message) -> bool:
     """Whether an application acknowledgement may be wanted, by what comes of the message."""
+    if message.value("MSH-16") in ("", "NE") and is_enhanced(message):
+        return False
     return any(wants_application(message, code) for code in (Code.AA, Code.AE))
 
 
@@ -182,7 +184,7 @@ def _at_once(
 
 def _is_accepted_answer(message: Message) -> bool:
     """Whether it only says that an acknowledgement of ours has come: nothing to keep or answer."""
-    return message.value("MSA-1") in ("CA", "CE", "CR") and message.value("MSH-9.1") == "ACK"
+    return message.value("MSH-9.1") == "ACK" and message.value("MSA-1") in ("CA", "CE", "CR")
 
 
 def _may_come_again(stored: messages.Stored) -> bool:

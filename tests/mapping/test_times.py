@@ -1,10 +1,11 @@
 """Times of HL7 v2 in FHIR: their precision and their offset stay."""
 
+from datetime import UTC
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from fhir_server.mapping.times import fhir_time, fhir_time_of_day, later
+from fhir_server.mapping.times import fhir_time, fhir_time_of_day, later, span_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -60,3 +61,26 @@ def test_time_of_day(text: str, expected: str | None) -> None:
 )
 def test_later(amount: str, unit: str, expected: str) -> None:
     assert later("202601050815", amount, unit, BERLIN) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2026", "2026-01-01T00:00:00+00:00", "2027-01-01T23:59:59+00:00"),
+        ("202602", "2026-02-01T00:00:00+00:00", "2026-03-03T23:59:59+00:00"),
+        ("20260105", "2026-01-05T00:00:00+00:00", "2026-01-05T23:59:59+00:00"),
+        ("202601051230", "2026-01-05T12:30:00+00:00", "2026-01-05T12:30:59+00:00"),
+        ("20260105123015.5+0200", "2026-01-05T12:30:15+02:00", "2026-01-05T12:30:15+02:00"),
+    ],
+)
+def test_a_time_may_mean_every_second_that_its_precision_leaves(
+    text: str, first: str, last: str
+) -> None:
+    found = span_of(text, UTC)
+    assert found is not None
+    assert [each.isoformat() for each in found] == [first, last]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "20261305", "2026-01-05"])
+def test_what_is_no_time_means_no_moment(text: str) -> None:
+    assert span_of(text, UTC) is None
