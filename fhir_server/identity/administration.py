@@ -23,6 +23,8 @@ from fhir_server.storage.identity.programs import Launch, Program
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+# Neither wildcards nor what would end a directive of a Content-Security-Policy.
+_REDIRECT_URI = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&()+=%-]+")
 _TENANT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Of RFC 8252 7: the loopback, https, or a scheme that is an application's own.
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -278,7 +280,8 @@ def _check_redirect_uri(uri: str) -> None:
     """RFC 9700 2.1, 4.1: absolute, without a fragment, and not readable on its way."""
     parts = urlsplit(uri)
     own_scheme = "." in parts.scheme and not parts.netloc
-    if parts.fragment or "*" in uri or not (own_scheme or _is_web(uri)):
+    wild = not _REDIRECT_URI.fullmatch(uri)
+    if wild or parts.fragment or not (own_scheme or _is_web(uri)):
         raise Impossible(
             f"{uri!r}: expected a redirect URI as the program sends it: https://, http:// on this "
             "machine, or a scheme of the program's own such as org.example.app:/done"

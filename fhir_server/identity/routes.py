@@ -22,8 +22,12 @@ from fhir_server.outcome import Refusal
 from fhir_server.security.principal import Principal
 
 _MOST_BYTES = 64 * 1024
+# Each password that is looked at takes 64 MiB and a thread for a moment.
+_LOGINS_AT_ONCE = 2
+_MOST_WAITING = 50
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache", "Referrer-Policy": "no-referrer"}
 _REFUSED = "The name or the password is wrong, or it was wrong too often: then wait a while."
+_BUSY = "Too many people log in at the moment. Try again in a while."
 _EXPIRED = "The form has expired. Go back to the program and begin again."
 
 _ERRORS = {401: "invalid_token", 403: "access_denied", 503: "temporarily_unavailable"}
@@ -47,6 +51,8 @@ class Routes:
         self._authorizing = authorizing
         self._launching = launching
         self._audit = audit
+        self._at_once = asyncio.Semaphore(_LOGINS_AT_ONCE)
+        self._waiting = 0
         self._places: Places = server.issuing.places
         self._secure = self._places.issuer.startswith("https://")
         # Nobody but this very host can set a cookie with this prefix (RFC 6265bis 4.1.3.2).
@@ -111,10 +117,10 @@ class Routes:
         if not isinstance(asked, Asked):
             return _response(asked)
         address = request.client.host if request.client else ""
+        if self._waiting >= _MOST_WAITING:
+            return _response(html.error_page(_BUSY, 503))
         try:
-            secret = await asyncio.to_thread(
-                self._sessions.log_in, name, form.get("password", ""), address
-            )
+            secret = await self._log_in(name, form.get("password", ""), address)
         except Refused:
             await self._note(name, address, "login", SERIOUS_FAILURE, "login 403")
             again = NotLoggedIn(asked)
@@ -124,6 +130,15 @@ class Routes:
         self._set(response, self._session_cookie, secret)
         response.delete_cookie(self._form_cookie, secure=self._secure, httponly=True)
         return response
+
+    async def _log_in(self, name: str, password: str, address: str) -> str:
+        """The secret of a new session; few at once. Raises `Refused`."""
+        self._waiting += 1
+        try:
+            async with self._at_once:
+                return await asyncio.to_thread(self._sessions.log_in, name, password, address)
+        finally:
+            self._waiting -= 1
 
     async def decide(self, request: Request) -> Response:
         """What a user lets a program do."""

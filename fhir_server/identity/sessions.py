@@ -1,7 +1,6 @@
 """Logging in and out: passwords, how often they may be wrong, and sessions that end."""
 
 import secrets
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,8 +19,6 @@ _WAITS = {
     "user": (timedelta(seconds=30), timedelta(minutes=15)),
     "address": (timedelta(seconds=5), timedelta(seconds=5)),
 }
-# Each takes 64 MiB for a moment.
-_AT_ONCE = threading.BoundedSemaphore(2)
 
 
 class Refused(Exception):
@@ -55,8 +52,7 @@ class Sessions:
             times = people.count_failure(connection, who[0], self._now(), _QUIET)
             self._wait(connection, who[0], times)
             user = people.user(connection, name)
-        with _AT_ONCE:
-            right = is_password(user.password if user else None, password)
+        right = is_password(user.password if user else None, password)
         if user is None or not right or user.disabled:
             with self._connections.transaction() as connection:
                 times = people.count_failure(connection, who[1], self._now(), _QUIET)

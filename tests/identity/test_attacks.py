@@ -115,6 +115,8 @@ async def test_the_redirect_uri_of_a_code_cannot_be_another(
         "data:text/html,x",
         "/done",
         "myapp://done",
+        "https://app.example.org;script-src *",
+        "https://app.example.org/a b",
         "",
     ],
 )
@@ -700,3 +702,23 @@ async def test_a_public_program_does_not_ask_for_itself(smart: Smart) -> None:
     """RFC 6749 4.4: whoever cannot prove who they are."""
     form = {"grant_type": "client_credentials", "client_id": "app", "scope": "system/*.rs"}
     assert (await smart.token(form)).json()["error"] == "invalid_client"
+
+
+async def test_many_logins_at_once_take_turns_and_leave_others_alone(
+    smart: Smart, root: httpx.ASGITransport, connections: Connections
+) -> None:
+    """Passwords cost much to look at: whoever floods the login page does not stop the rest."""
+    token = (await smart.tokens())["access_token"]
+    form = form_of(await smart.authorize(prompt="login"))
+    with wrong_before(connections, "flood"):
+        flood = [
+            asyncio.create_task(smart.post(form, name="flood", password="wrong-Password-1"))
+            for _ in range(70)
+        ]
+        await asyncio.sleep(0.05)
+        async with httpx.AsyncClient(transport=root, base_url=ROOT) as other:
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = await asyncio.wait_for(other.get("/fhir/Patient/p1", headers=headers), 10)
+        assert answer.status_code == 200
+        statuses = {each.status_code for each in await asyncio.gather(*flood)}
+    assert statuses == {403, 503}
