@@ -45,17 +45,21 @@ _SPECIAL = re.compile("[" + re.escape("".join(_ESCAPED)) + "]")
 
 def line_of(ctx: Context, event: Event) -> str:
     """An event as the columns of `audit_event` between `seq` and `hash`."""
-    own = f"{event.type}/{event.id}"
-    about = event.shown
-    if event.id and own not in about:
+    action, interaction, type_, id_, version, old_version, about, query, outcome, reason = event
+    own = f"{type_}/{id_}"
+    if id_ and own not in about:
         about = (own, *about)
+    request_id = ctx.request_id
+    # What may hold anything is looked at together: hardly ever is there something to be done.
+    anything = f"{id_}{query}{reason}{request_id}"
+    if len(anything) > LONGEST or _SPECIAL.search(anything) is not None:
+        id_, query, reason, request_id = map(_text, (id_, query, reason, request_id))
     keys = ",".join([str(hash64_uncached(name)) for name in about])
     recorded = (ctx.clock() - _EPOCH) // _MICROSECOND
     line = (
-        f"{recorded}\t{event.action}\t{event.interaction}\t{event.outcome}\t{_text(event.reason)}"
-        f"\t{_who(ctx.principal, ctx.address, ctx.door)}\t{_text(ctx.request_id)}\t{event.type}"
-        f"\t{_text(event.id)}\t{event.version}\t{event.old_version}\t{{{keys}}}"
-        f"\t{_text(event.query)}"
+        f"{recorded}\t{action}\t{interaction}\t{outcome}\t{reason}"
+        f"\t{_who(ctx.principal, ctx.address, ctx.door)}\t{request_id}\t{type_}\t{id_}"
+        f"\t{version}\t{old_version}\t{{{keys}}}\t{query}"
     )
     return line if line.isascii() else line.encode("utf-8", "replace").decode()
 

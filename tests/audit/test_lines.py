@@ -28,6 +28,7 @@ EVENTS = st.builds(
     st.integers(0, 10**9 - 1),
     st.lists(ANY_TEXT, max_size=3),
     ANY_TEXT,
+    outcome=st.just("0"),
     reason=ANY_TEXT,
 )
 CONTEXTS = st.builds(
