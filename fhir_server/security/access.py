@@ -1,7 +1,7 @@
 """What somebody may do, as data that everything which reads or writes carries with it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 ANY = "*"
@@ -54,6 +54,14 @@ class Access:
 
     layers: tuple[tuple[Grant, ...], ...] = ()
     operations: frozenset[str] | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # What is made of it is looked up several times a request, and a grant has many parts.
+        object.__setattr__(self, "_hash", hash((self.layers, self.operations)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def unlimited(self) -> bool:
@@ -62,7 +70,7 @@ class Access:
 
     def granting(self, type_: str, letter: str) -> tuple[tuple[Grant, ...], ...] | None:
         """The grants of each layer that speak of it; None if a layer has none."""
-        return _granting(self.layers, type_, letter)
+        return _granting(self, type_, letter)
 
     def may(self, type_: str, letter: str) -> bool:
         """Whether it may be done with some resources of a type."""
@@ -93,33 +101,33 @@ class Access:
     @property
     def hiding(self) -> tuple[str, ...]:
         """The types of which some elements are hidden."""
-        return _hiding(self.layers)
+        return _hiding(self)
 
     def hidden(self, type_: str) -> frozenset[str]:
         """The elements of a type that are hidden, by name."""
-        return _hidden(self.layers, type_)
+        return _hidden(self, type_)
 
 
 @lru_cache(maxsize=4096)
-def _granting(
-    layers: tuple[tuple[Grant, ...], ...], type_: str, letter: str
-) -> tuple[tuple[Grant, ...], ...] | None:
-    found = tuple(tuple(each for each in layer if each.covers(type_, letter)) for layer in layers)
+def _granting(access: Access, type_: str, letter: str) -> tuple[tuple[Grant, ...], ...] | None:
+    found = tuple(
+        tuple(each for each in layer if each.covers(type_, letter)) for layer in access.layers
+    )
     return found if all(found) else None
 
 
 @lru_cache(maxsize=1024)
-def _hiding(layers: tuple[tuple[Grant, ...], ...]) -> tuple[str, ...]:
-    paths = {path for layer in layers for grant in layer for path in grant.hidden}
+def _hiding(access: Access) -> tuple[str, ...]:
+    paths = {path for layer in access.layers for grant in layer for path in grant.hidden}
     types = {path.partition(".")[0] for path in paths}
-    return tuple(sorted(type_ for type_ in types if _hidden(layers, type_)))
+    return tuple(sorted(type_ for type_ in types if _hidden(access, type_)))
 
 
 @lru_cache(maxsize=4096)
-def _hidden(layers: tuple[tuple[Grant, ...], ...], type_: str) -> frozenset[str]:
+def _hidden(access: Access, type_: str) -> frozenset[str]:
     """What some grant on a type hides, unless another of its layer shows all of every resource."""
     found: set[str] = set()
-    for layer in layers:
+    for layer in access.layers:
         told = [each for each in layer if each.covers(type_, READ) or each.covers(type_, SEARCH)]
         if not any(each.whole for each in told):
             found |= {path for each in told for path in each.hidden}
