@@ -97,10 +97,20 @@ async def take_look(
 
 
 async def hasten(connection: Connection, tenant: str, archive: str, now: datetime) -> None:
-    """Let the next worker that looks ask for changes, and compare all studies, at once."""
+    """Let the next worker that looks ask for changes, and compare all studies, at once.
+
+    Studies that are held are due too: who held them may have been killed. Where they were not,
+    two look at a study, and the second finds nothing new.
+    """
+    schema = schema_name(tenant)
     await connection.execute(
-        f"update {schema_name(tenant)}.archive set next_look = %(now)s, next_comparison = %(now)s "
+        f"update {schema}.archive set next_look = %(now)s, next_comparison = %(now)s "
         "where name = %(archive)s",
+        {"now": now, "archive": archive},
+    )
+    await connection.execute(
+        f"update {schema}.archive_study set due = %(now)s "
+        "where archive = %(archive)s and due > %(now)s and problem is null and not deleting",
         {"now": now, "archive": archive},
     )
 

@@ -25,7 +25,7 @@ from tests.dicom.hospital import MRN, WITHIN, Hospital, based_on
 from tests.dicom.images import Scan, series
 from tests.uploads.sending import content, md5, parts
 
-FILES = 150
+FILES = 400
 STUDIES = 12
 
 
@@ -100,8 +100,12 @@ def site(start_orthanc: StartOrthanc, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def killed(server: RunningServer) -> None:
-    """Our server, with all its workers."""
+    """Our server, and its workers, which otherwise end what they are at first."""
+    pid = server.process.pid
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     server.process.kill()
+    for each in workers:
+        os.kill(int(each), signal.SIGKILL)
     server.process.wait()
 
 
