@@ -26,6 +26,7 @@ from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate_all
 from fhir_server.storage.roles import own_login
+from fhir_server.tenant_settings import TenantSettings, TenantsError
 from fhir_server.transport import connection_options, exposure, tls_problem
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def _impossible(settings: Settings) -> str:
         or identity_problem(settings)
         or tls_problem(settings)
         or _unsealable(settings)
+        or _mixed(settings)
         or _taken(settings)
     )
 
@@ -97,6 +99,15 @@ def _importing(module: str) -> Iterator[Callable[[], None]]:
         yield thread.join
     finally:
         thread.join()
+
+
+def _mixed(settings: Settings) -> str:
+    """What is wrong with the settings of single tenants; empty if nothing is."""
+    try:
+        TenantSettings(settings)
+    except TenantsError as error:
+        return str(error)
+    return ""
 
 
 def _unsealable(settings: Settings) -> str:
