@@ -22,9 +22,11 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY = 1.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
 _AFTER_FAILURE = 1.0
-# While messages stream in, one that nobody waits for is carried out so often, of all senders: a
-# sender that is answered late sends late.
+# While messages stream in, one that nobody waits for is carried out so often, of all senders, and
+# more seldom where that takes long: a sender that is answered late sends late.
 _TURN_EVERY = 0.1
+_LONGEST_TURN = 2.0
+_SHARE = 10
 _STREAMING = 0.05
 # Messages that came just now are at hand in the worker they came to.
 _NEWLY = timedelta(seconds=2)
@@ -126,6 +128,7 @@ class Lines:
         self._lines: dict[str, _Line] = {}
         self._last_arrival = 0.0
         self._next_turn = 0.0
+        self._turn = _TURN_EVERY
 
     def expect(
         self, sender: str, id_: int, *, urgent: bool, handed: Handed | None = None
@@ -213,7 +216,7 @@ class Lines:
     async def _give_way(self, line: _Line) -> None:
         """Let messages that stream in be stored first; those that are not urgent take turns."""
         loop = asyncio.get_running_loop()
-        turn = self._next_turn = max(self._next_turn, loop.time()) + _TURN_EVERY
+        turn = self._next_turn = max(self._next_turn, loop.time()) + self._turn
         while not line.urgent and (now := loop.time()) < turn:
             left = self._last_arrival + _STREAMING - now
             if left <= 0:
@@ -238,8 +241,7 @@ class Lines:
             if not line.urgent:
                 self._came(latest)
                 await self._give_way(line)
-            async with self._bound:
-                return await self._carry(held, None)
+            return await self._carried(held, None)
         except (Refusal, psycopg.Error, OSError) as error:
             log.warning("messages of %s wait: %s", sender, error)
         except Exception:
@@ -254,10 +256,18 @@ class Lines:
         if not line.handed:
             return Later(0) if line.behind else Nothing()
         handed = line.handed.pop(min(line.handed))
-        async with self._bound:
-            progress = await self._carry(handed.held, handed.message)
+        progress = await self._carried(handed.held, handed.message)
         if not isinstance(progress, Done):
             line.fall_behind()
+        return progress
+
+    async def _carried(self, held: Held, message: Message | None) -> Progress:
+        loop = asyncio.get_running_loop()
+        async with self._bound:
+            begun = loop.time()
+            progress = await self._carry(held, message)
+        wanted = _SHARE * (loop.time() - begun)
+        self._turn = min(max(wanted, _TURN_EVERY), _LONGEST_TURN)
         return progress
 
     def _came(self, latest: datetime) -> None:
