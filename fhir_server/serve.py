@@ -26,7 +26,7 @@ from fhir_server.settings import Settings
 from fhir_server.storage.embedded import DirectoryInUse, EmbeddedPostgres
 from fhir_server.storage.migrate import migrate_all
 from fhir_server.storage.roles import own_login
-from fhir_server.tenant_settings import TenantSettings, TenantsError
+from fhir_server.tenant_settings import TenantsError, TenantSettings
 from fhir_server.transport import connection_options, exposure, tls_problem
 
 log = logging.getLogger(__name__)
