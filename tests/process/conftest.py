@@ -11,7 +11,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from fhir_server.settings import MEBIBYTE
+from fhir_server.settings.content import MEBIBYTE
 from tests.conftest import RunningServer, running_server
 from tests.process.wire import exchange, request_head
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from fhir_server.settings import MEBIBYTE
+from fhir_server.settings.content import MEBIBYTE
 from tests.conftest import RunningServer
 from tests.process.wire import Answer, connected, exchange, request_head, whole_answer
 
