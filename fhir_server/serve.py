@@ -56,11 +56,12 @@ def serve(settings: Settings) -> int:
             database(settings) as urls,
             _images(settings) as settings,
         ):
+            # Migrating imports some of the same: of two threads one would see half of it.
+            imported()
             server_url = _migrated(urls)
             if server_url is None:
                 return 1
             _hand_over(settings, server_url)
-            imported()
             _run_workers(settings)
     except (DirectoryInUse, NotInstalled, DoesNotRun) as error:
         return _refuse(str(error))
