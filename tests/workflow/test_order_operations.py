@@ -1,4 +1,4 @@
-"""How operations on orders are called: repeats, races, versions, Bundles (ORD-4, ORD-5, ORD-9)."""
+"""How operations on orders are called: repeats, races, versions, Bundles (ORD-4, ORD-5)."""
 
 import asyncio
 from typing import Any
@@ -6,10 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir_server.settings import Settings
-from fhir_server.workflow.canonicals import ROLE
 from tests.answers import refusal_of, resource_of
-from tests.http.serving import serving
 from tests.workflow.ordering import Resource, codes, create, order, reference, ward
 from tests.workflow.stepping import (
     SOON,
@@ -250,63 +247,6 @@ async def test_search_parameters_and_steps_do_not_go_together(client: httpx.Asyn
     assert "cannot be in one transaction" in refusal_of(answer, 400, "not-supported")
 
 
-async def test_ord_9_actor_must_be_somebody_active_who_may(client: httpx.AsyncClient) -> None:
-    target = await ordered(client)
-
-    async def told(actor: str, status: int) -> str:
-        answer = await call(client, target, "schedule", time=SOON, actor=actor)
-        return refusal_of(answer, status)
-
-    assert "expected a reference to a Device" in await told("Practitioner/none", 422)
-    patient = resource_of(await client.get(target))["subject"]["reference"]
-    assert "expected a reference to a Device" in await told(patient, 422)
-    gone = await practitioner(client, "scheduler", active=False)
-    assert f"The actor {gone} is not active" in await told(gone, 403)
-    technician = await practitioner(client, "technician")
-    assert "is for receptionist, scheduler, system; the actor is technician" in await told(
-        technician, 403
-    )
-    nobody = await reference(client, {"resourceType": "Practitioner", "active": True})
-    assert "the actor is no role" in await told(nobody, 403)
-    device = await reference(client, {"resourceType": "Device", "status": "inactive"})
-    assert f"The actor {device} is not active" in await told(device, 403)
-    assert await versions(client, target) == [1, 1, 1]
-
-
-async def test_ord_9_role_of_an_inactive_practitioner_may_nothing(
-    client: httpx.AsyncClient,
-) -> None:
-    who = await practitioner(client, "scheduler", active=False)
-    (role,) = resource_of(await client.get(f"PractitionerRole?practitioner={who}"))["entry"]
-    name = f"PractitionerRole/{role['resource']['id']}"
-    answer = await call(client, await ordered(client), "schedule", time=SOON, actor=name)
-    assert f"The actor {name} is {who}, who is not active" in refusal_of(answer, 403)
-
-
-async def test_ord_9_role_that_is_over_permits_nothing(client: httpx.AsyncClient) -> None:
-    who = await reference(client, {"resourceType": "Practitioner", "active": True})
-    role = {
-        "resourceType": "PractitionerRole",
-        "practitioner": {"reference": who},
-        "code": [{"coding": [{"system": ROLE, "code": "scheduler"}]}],
-        "period": {"start": "2020-01-01", "end": "2020-12-31"},
-    }
-    await create(client, role)
-    target = await ordered(client)
-    answer = await call(client, target, "schedule", time=SOON, actor=who)
-    assert "the actor is no role" in refusal_of(answer, 403)
-    await create(client, role | {"period": {"start": "2020-01-01"}})
-    assert (await step(client, target, "schedule", time=SOON, actor=who))["state"] == "scheduled"
-
-
-async def test_ord_9_role_itself_may_be_the_actor(client: httpx.AsyncClient) -> None:
-    who = await practitioner(client, "scheduler")
-    (role,) = resource_of(await client.get(f"PractitionerRole?practitioner={who}"))["entry"]
-    name = f"PractitionerRole/{role['resource']['id']}"
-    done = await step(client, await ordered(client), "schedule", time=SOON, actor=name)
-    assert done["state"] == "scheduled"
-
-
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -382,51 +322,6 @@ async def test_order_goes_on_after_its_encounter_is_over(client: httpx.AsyncClie
     over = resource_of(await client.get(at.encounter)) | {"status": "finished"}
     resource_of(await client.put(at.encounter, json=over))
     assert (await step(client, target, "schedule", time=SOON))["state"] == "scheduled"
-
-
-async def test_ord_3_order_is_verified_where_that_is_asked_for(database: str) -> None:
-    """With who verified it, how, and the coverage details."""
-    async with serving(Settings(database_pool=4, verify_orders=True), database) as strict:
-        at = await ward(strict)
-        target = await ordered(strict, "imaging", at)
-        answer = await call(strict, target, "schedule", time=SOON)
-        assert f"{target} is pending-verification" in refusal_of(answer, 409)
-        coverage = await reference(
-            strict,
-            {
-                "resourceType": "Coverage",
-                "status": "active",
-                "beneficiary": {"reference": at.patient},
-                "payor": [{"reference": at.patient}],
-            },
-        )
-        who = await practitioner(strict, "receptionist")
-        done = await step(
-            strict, target, "verify", method="by phone", coverage=coverage, details="no co-payment",
-            actor=who,
-        )  # fmt: skip
-        assert (done["state"], done["order"]["status"]) == ("ordered", "active")
-        assert done["order"]["insurance"] == [{"reference": coverage}]
-        facts = [each["valueString"] for each in done["task"]["output"]]
-        assert facts == ["by phone", "no co-payment"]
-        told = resource_of(await strict.get(done["order"]["relevantHistory"][-1]["reference"]))
-        assert told["agent"][0]["who"] == {"reference": who}
-        assert told["entity"] == [{"role": "source", "what": {"reference": coverage}}]
-        assert (await step(strict, target, "schedule", time=SOON))["state"] == "scheduled"
-
-
-async def test_ord_3_order_that_is_rejected_goes_no_further(database: str) -> None:
-    async with serving(Settings(database_pool=4, verify_orders=True), database) as strict:
-        target = await ordered(strict)
-        device = (await staff(strict)).device
-        answer = await call(strict, target, "complete", actor=device)
-        assert f"{target} is pending-verification" in refusal_of(answer, 409)
-        done = await step(strict, target, "reject", reason="not covered at all")
-        assert (done["state"], done["order"]["status"], done["task"]["status"]) == (
-            "rejected", "revoked", "rejected",
-        )  # fmt: skip
-        answer = await call(strict, target, "verify", method="by phone")
-        assert f"{target} is rejected" in refusal_of(answer, 409)
 
 
 async def test_specimen_that_is_here_is_linked(client: httpx.AsyncClient) -> None:
