@@ -145,3 +145,13 @@ async def state_of(client: httpx.AsyncClient, target: str) -> str:
     """The state of an order, as its Task tells it."""
     task = resource_of(await client.get(f"Task/{target.partition('/')[2]}"))
     return str(task["businessStatus"]["coding"][0]["code"])
+
+
+async def versions(client: httpx.AsyncClient, target: str) -> list[int]:
+    """How many versions order and Task have, and how many Provenances there are."""
+    found = []
+    for path in (target, target.replace("ServiceRequest", "Task")):
+        history = resource_of(await client.get(f"{path}/_history"))
+        found.append(len(history["entry"]))
+    provenances = resource_of(await client.get(f"Provenance?target={target}&_summary=count"))
+    return [*found, provenances["total"]]

@@ -11,6 +11,7 @@ from tests.workflow.stepping import (
     ordered,
     practitioner,
     step,
+    versions,
 )
 
 

@@ -20,19 +20,10 @@ from tests.workflow.stepping import (
     state_of,
     step,
     texts,
+    versions,
 )
 
 LATER = "2026-12-02T09:00:00Z"
-
-
-async def versions(client: httpx.AsyncClient, target: str) -> list[int]:
-    """How many versions order and Task have, and how many Provenances there are."""
-    found = []
-    for path in (target, target.replace("ServiceRequest", "Task")):
-        history = resource_of(await client.get(f"{path}/_history"))
-        found.append(len(history["entry"]))
-    provenances = resource_of(await client.get(f"Provenance?target={target}&_summary=count"))
-    return [*found, provenances["total"]]
 
 
 async def test_ord_4_repeated_call_answers_the_state_and_writes_nothing(
