@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from fhir_server.storage.embedded import EmbeddedPostgres
 
@@ -121,3 +122,26 @@ def test_its_log_quotes_no_row_of_a_statement_that_failed(
     texts = [path.read_text(errors="replace") for path in logs if path.parent.name != "pg_wal"]
     assert any("duplicate key" in text for text in texts)
     assert not any(secret in text for text in texts)
+
+
+def test_a_directory_of_a_release_without_passwords_gets_one_and_keeps_its_data(
+    directory: Path, embedded: EmbeddedPostgres
+) -> None:
+    url = embedded.start()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create table kept as select 42 as x")
+        connection.execute("alter role postgres password null")
+    embedded.stop()
+    (directory / "postgres" / "pg_hba.conf").write_text("local all all trust\n")
+    (directory / "postgres-password").unlink()
+    again = EmbeddedPostgres(directory)
+    try:
+        url = again.start()
+        assert answer(url, "select x from kept") == "42"
+        password = directory / "postgres-password"
+        assert password.stat().st_mode & 0o777 == 0o600
+        assert password.read_text().strip() in url
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(make_conninfo(url, password="x"))
+    finally:
+        again.stop()
