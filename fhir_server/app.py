@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.audit.entering import NotedGate
 from fhir_server.audit.keeping import Trail
-from fhir_server.audit.trail import NO_AUDIT
+from fhir_server.audit.trail import NO_AUDIT, Audit
 from fhir_server.background.runner import Runner
 from fhir_server.background.tasks import Loop, running
 from fhir_server.background.territories import Tenants, Territories
@@ -33,6 +33,7 @@ from fhir_server.indexing.resealing import Resealer
 from fhir_server.interactions.engine import Demands, Engine, Limits
 from fhir_server.interactions.registry import INTERACTIONS
 from fhir_server.interactions.routing import Router
+from fhir_server.interactions.rules import Rules
 from fhir_server.logs import configure_logs
 from fhir_server.operations.registry import operation_routes
 from fhir_server.operations.script_run import SCRIPT_RUN
@@ -40,7 +41,12 @@ from fhir_server.operations.script_runs import ScriptRuns
 from fhir_server.packaged import folder
 from fhir_server.parts import doors, images, messaging, modalities, order_settings
 from fhir_server.places import FHIR_PATH, local_base_url
-from fhir_server.provisioning.files import profiles_by_type, read_provided, structure_definitions
+from fhir_server.provisioning.files import (
+    Provided,
+    profiles_by_type,
+    read_provided,
+    structure_definitions,
+)
 from fhir_server.provisioning.provision import Provisioning
 from fhir_server.sealing.settings import read_sealing
 from fhir_server.sealing.tenants import Seals
@@ -102,7 +108,6 @@ def build(
         further = settings.profiles_dir
         definition_folders = (folder("profiles"), *((further,) if further else ()))
     facts = definitions()
-    zone = ZoneInfo(settings.time_zone)
     base_url = local_base_url(settings)
     store = PooledStore(
         database_url,
@@ -111,7 +116,7 @@ def build(
     )
     listener = Listener(database_url)
     indexes = Indexes(
-        partial(Extractor, base_url=base_url, zone=zone),
+        partial(Extractor, base_url=base_url, zone=ZoneInfo(settings.time_zone)),
         Seals(store, *read_sealing(settings.seal_elements, settings.seal_keys)),
     )
     territories = Territories(store, listener, indexes)
@@ -119,37 +124,8 @@ def build(
     trail = _trail(settings, store, territories)
     structure = StructureCheck(facts)
     provided = read_provided(definition_folders, structure, known_good=own)
-    sources = StoredAndShipped()
-    terminology = Terminology(sources)
-    engine = Engine(
-        store=store,
-        definitions=facts,
-        structure=structure,
-        indexes=indexes,
-        where=Circumstances(base_url, zone),
-        limits=Limits(
-            settings.max_bundle_entries,
-            settings.page_size,
-            settings.max_page_size,
-            settings.max_included_resources,
-            tuple((settings.test_hosts or "").split()),
-            settings.test_timeout,
-        ),
-        router=Router((*INTERACTIONS, *operation_routes(facts)), facts.resource_types),
-        terminology=terminology,
-        validation=Validation(
-            sources, terminology, facts, structure, structure_definitions(provided)
-        ),
-        demands=Demands(
-            Invariants(Profiles(lambda _: None, facts)) if settings.validate_invariants else None,
-            settings.enforced_profiles,
-            settings.honour_meta_profile,
-            profiles_by_type(provided),
-        ),
-        rules=TenantRules(lambda tenant: order_settings(of_tenants.of(tenant)), workflow()),
-        audit=trail or NO_AUDIT,
-        oauth=_oauth(settings),
-    )
+    rules = TenantRules(lambda tenant: order_settings(of_tenants.of(tenant)), workflow())
+    engine = _engine(settings, store, indexes, structure, provided, rules, trail or NO_AUDIT)
     policy = Policy.read(settings.policy_file, facts)
     identities = _identities(settings, engine, policy, database_url, listener)
     if gate is None and identities is not None:
@@ -183,6 +159,50 @@ def build(
     health.append(territories.health)
     below = () if identities is None else (FHIR_PATH + SMART_CONFIGURATION,)
     return Application(engine, http, life, Beside(routes, health, frozenset(below)))
+
+
+def _engine(
+    settings: Settings,
+    store: PooledStore,
+    indexes: Indexes,
+    structure: StructureCheck,
+    provided: Sequence[Provided],
+    rules: Rules,
+    audit: Audit,
+) -> Engine:
+    """What interactions need."""
+    facts = definitions()
+    sources = StoredAndShipped()
+    terminology = Terminology(sources)
+    return Engine(
+        store=store,
+        definitions=facts,
+        structure=structure,
+        indexes=indexes,
+        where=Circumstances(local_base_url(settings), ZoneInfo(settings.time_zone)),
+        limits=Limits(
+            settings.max_bundle_entries,
+            settings.page_size,
+            settings.max_page_size,
+            settings.max_included_resources,
+            tuple((settings.test_hosts or "").split()),
+            settings.test_timeout,
+        ),
+        router=Router((*INTERACTIONS, *operation_routes(facts)), facts.resource_types),
+        terminology=terminology,
+        validation=Validation(
+            sources, terminology, facts, structure, structure_definitions(provided)
+        ),
+        demands=Demands(
+            Invariants(Profiles(lambda _: None, facts)) if settings.validate_invariants else None,
+            settings.enforced_profiles,
+            settings.honour_meta_profile,
+            profiles_by_type(provided),
+        ),
+        rules=rules,
+        audit=audit,
+        oauth=_oauth(settings),
+    )
 
 
 def _oauth(settings: Settings) -> Mapping[str, str] | None:
