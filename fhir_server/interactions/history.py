@@ -14,7 +14,7 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
 from fhir_server.interactions.writing import instant_text
-from fhir_server.outcome import Invalid, Issue
+from fhir_server.outcome import Invalid, Issue, Refusal
 from fhir_server.search.values import Instants
 from fhir_server.security.access import READ
 from fhir_server.storage import resources
@@ -79,7 +79,12 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
             current = await resources.current(connection, statements, *identity)
             if current is None or not may_read(engine, ctx, request.type, current.content):
                 raise not_found(*identity)
-        if (request.id and ctx.access.everyone(request.type, READ)) or counting:
+        # Some versions of it may have been another patient's: those are not counted either.
+        every = not request.id or ctx.access.everyone(request.type, READ)
+        if counting and not every:
+            text = f"Counting versions is for those who may see every {request.type}"
+            raise Refusal(Issue("forbidden", text), status=403)
+        if (request.id and every) or counting:
             query = statements.history_counts[level]
             total = await resources.count_versions(connection, query, parameters)
         if not counting:

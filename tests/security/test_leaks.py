@@ -126,6 +126,10 @@ async def test_former_versions_of_another_patient_stay_hidden(
     silent(history)
     assert [each["resource"]["meta"]["versionId"] for each in history.json()["entry"]] == ["2"]
     assert "total" not in history.json()
+    for query in ("_summary=count", "_count=0"):
+        counted = await app_of_ann.get(f"Observation/moved/_history?{query}")
+        assert counted.status_code == 403
+        silent(counted)
 
 
 @pytest.mark.parametrize("path", ["_history", "Observation/_history"])
