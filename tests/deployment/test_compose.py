@@ -66,8 +66,7 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
     resolved = yaml.safe_load(result.stdout)
     assert set(resolved["services"]) == {"server", "postgres", "orthanc"}
     assert (
-        "server-secret"
-        in resolved["services"]["server"]["environment"]["FHIR_SERVER_DATABASE_URL"]
+        "server-secret" in resolved["services"]["server"]["environment"]["FHIR_SERVER_DATABASE_URL"]
     )
 
 

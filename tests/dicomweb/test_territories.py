@@ -1,5 +1,6 @@
 """Images of several territories: each has an archive of its own, or none."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,6 +69,7 @@ async def test_studies_are_seen_in_their_own_territory_alone(client: httpx.Async
                 rows = await client.get(base, headers=headers)
                 if rows.status_code == 200 and uids[mine] in rows.text:
                     break
+                await asyncio.sleep(0.05)
             assert uids[mine] in rows.text
             assert uids[other] not in rows.text
             for part in ("", "/metadata", "/series", "/instances"):

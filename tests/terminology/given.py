@@ -18,7 +18,7 @@ class _NoDatabase:
     """The sources of a test ask no database."""
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[None]:
+    async def connection(self, tenant: str) -> AsyncIterator[None]:
         yield None
 
 

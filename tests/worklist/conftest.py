@@ -10,6 +10,7 @@ from fhir_server.app import build
 from fhir_server.interactions.engine import Engine
 from fhir_server.settings import Settings
 from tests.conftest import FHIR_JSON, free_port
+from tests.indexing.workers import searchable
 
 TITLE = "LABWORK"
 
@@ -47,5 +48,6 @@ async def house(database: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
             transport=transport, base_url="http://test/fhir/", headers=FHIR_JSON, timeout=60
         ) as client,
     ):
+        await searchable(client, "Task?order-type=imaging", within=120)
         yield House(client, port, app.engine)
     monkeypatch.undo()
