@@ -35,7 +35,7 @@ from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.operations.script_run import HEADER
 from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable, failure
 from fhir_server.patch import parse_patch
-from fhir_server.security.gate import Asked, Gate, OpenGate
+from fhir_server.security.gate import NOBODY, Asked, Gate, OpenGate
 from fhir_server.xml import decode_xml
 
 log = logging.getLogger(__name__)
@@ -201,14 +201,14 @@ class _Exchange:
             base_url = territory.base_url(base_url, self._settings.path, root_path)
         test_run = HEADER in self._headers
         address = (self._scope.get("client") or ("",))[0]
-        ctx = Context(
-            door="fhir", address=address, request_id=self.request_id, base_url=base_url,
-            test_run=test_run,
+        admitted = NOBODY
+        if definition.name not in _FOR_EVERYBODY:
+            asked = Asked(self._headers, address, self._scope.get("tenant"))
+            admitted = await self._settings.gate.admit(asked)
+        return Context(
+            admitted.tenant, admitted.principal, admitted.access, "fhir", address,
+            self.request_id, base_url, test_run,
         )  # fmt: skip
-        if definition.name in _FOR_EVERYBODY:
-            return ctx
-        asked = Asked(self._headers, address, self._scope.get("tenant"))
-        return (await self._settings.gate.admit(asked)).into(ctx)
 
     def _read_headers(self, request: Request) -> None:
         headers = self._headers

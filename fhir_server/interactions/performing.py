@@ -42,7 +42,7 @@ async def _carry_out(
     if ctx.access.unlimited:
         return await definition.handler(engine, ctx, request)
     check_granted(ctx.access, definition, request)
-    if request.id:
+    if request.id and not ctx.access.everyone(request.type, definition.needs or READ):
         await _check_instance(engine, ctx, definition, request)
     # An operation that changes something is granted as a whole, with what it has to look at.
     whole = definition.operation is not None and not definition.reads
@@ -61,7 +61,7 @@ async def _check_instance(
     """
     letter = definition.needs or READ
     identity = request.type, request.id
-    if ctx.access.everyone(request.type, letter) or of_trail(*identity):
+    if of_trail(*identity):
         return
     sight = sight_of(engine, ctx)
     assert sight is not None, "an access without limits is everyone's"

@@ -85,8 +85,7 @@ class Access:
 
     def everyone(self, type_: str, letter: str) -> bool:
         """Whether it may be done with all resources of a type, some elements of which may hide."""
-        found = self.granting(type_, letter)
-        return found is not None and all(any(each.every for each in layer) for layer in found)
+        return _everyone(self, type_, letter)
 
     def wholly(self, type_: str, letter: str) -> bool:
         """Whether it may be done with all resources of a type, of which nothing is hidden."""
@@ -114,6 +113,12 @@ def _granting(access: Access, type_: str, letter: str) -> tuple[tuple[Grant, ...
         tuple(each for each in layer if each.covers(type_, letter)) for layer in access.layers
     )
     return found if all(found) else None
+
+
+@lru_cache(maxsize=4096)
+def _everyone(access: Access, type_: str, letter: str) -> bool:
+    found = access.granting(type_, letter)
+    return found is not None and all(any(each.every for each in layer) for layer in found)
 
 
 @lru_cache(maxsize=1024)

@@ -116,6 +116,8 @@ def chosen(asked: Asked, allowed: Collection[str] | None, territories: Collectio
 
 _MISMATCH = (f"{OWN_BASE}/CodeSystem/workflow-error", "TERRITORY_MISMATCH")
 _EVERYBODY = Admitted(LOCAL, DEFAULT_TENANT, UNLIMITED)
+# Whoever asks for what everybody may know.
+NOBODY = Admitted(Principal("nobody", frozenset()), DEFAULT_TENANT, Access(((),), frozenset()))
 _ONLY = (DEFAULT_TENANT,)
 
 
