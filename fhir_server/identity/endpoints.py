@@ -74,6 +74,7 @@ class Introspection(IntrospectionEndpoint):
     CLIENT_AUTH_METHODS: ClassVar = [each for each in METHODS if each != "none"]
 
     def query_token(self, token_string: str, _: str | None) -> Token | None:
+        # Authlib asks for it in an `authenticate_token` of its own, which does not know the client.
         raise NotImplementedError
 
     def authenticate_token(self, request: Any, client: Client) -> Token | None:
@@ -111,6 +112,7 @@ class Revocation(RevocationEndpoint):
     CLIENT_AUTH_METHODS: ClassVar = list(METHODS)
 
     def query_token(self, token_string: str, _: str | None) -> Token | None:
+        # Authlib asks for it in an `authenticate_token` of its own, which does not know the client.
         raise NotImplementedError
 
     def authenticate_token(self, request: Any, client: Client) -> Token | None:

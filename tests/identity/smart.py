@@ -1,7 +1,9 @@
 """A SMART application and the browser of its user, by hand: each step can be spoilt."""
 
+import asyncio
 import base64
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -141,3 +143,16 @@ class Smart:
             return await self.browser.get(f"/fhir/{path}", headers=headers)
         finally:
             self.browser.cookies = kept
+
+
+async def ended(smart: Smart, token: str) -> None:
+    """A token is refused within two seconds."""
+    for _ in range(40):
+        if (await smart.read(token)).status_code == 401:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the token is still accepted")
+
+
+def part(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

@@ -5,9 +5,6 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -16,10 +13,6 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey
 
 from fhir_server.identity.administration import Administration, Impossible, NewProgram
-from fhir_server.storage.identity import people
-from fhir_server.storage.identity.connections import Connections, tell
-from tests.identity.conftest import KEYS, public_keys
-from tests.identity.provider import ec_key
 from tests.identity.smart import (
     BASE,
     PASSWORD,
@@ -27,7 +20,9 @@ from tests.identity.smart import (
     ROOT,
     SCOPES,
     Smart,
+    ended,
     form_of,
+    part,
     returned,
 )
 
@@ -139,15 +134,6 @@ async def test_a_code_is_used_once_and_a_second_time_ends_what_it_gave(smart: Sm
     await ended(smart, tokens["access_token"])
     refreshed = await smart.refresh(tokens["refresh_token"])
     assert refreshed.json()["error"] == "invalid_grant"
-
-
-async def ended(smart: Smart, token: str) -> None:
-    """A token is refused within two seconds."""
-    for _ in range(40):
-        if (await smart.read(token)).status_code == 401:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("the token is still accepted")
 
 
 async def test_of_many_at_once_one_exchanges_a_code(smart: Smart) -> None:
@@ -365,10 +351,6 @@ def forged(claims: dict[str, Any], algorithm: str, key: Any, **header: Any) -> s
     return jwt.encode(head, claims, key, algorithms=[algorithm], default_type=None)
 
 
-def part(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
-
-
 async def test_tokens_of_ours_cannot_be_forged_by_another_algorithm(smart: Smart) -> None:
     """RFC 8725 2.1, 3.1 algorithm confusion."""
     token = (await smart.tokens())["access_token"]
@@ -446,279 +428,3 @@ async def test_strange_parameters_are_no_failure(smart: Smart, text: str) -> Non
     for name in ("code", "client_id", "grant_type", "redirect_uri", "code_verifier"):
         answer = await smart.exchange("x", **{name: text})
         assert answer.status_code in (400, 401), name
-
-
-@contextmanager
-def wrong_before(connections: Connections, name: str) -> Iterator[None]:
-    yield
-    with connections.transaction() as connection:
-        people.forgive(connection, f"user:{name}")
-
-
-async def test_passwords_are_not_guessed_for_ever(
-    smart: Smart, administration: Administration, connections: Connections
-) -> None:
-    """4.13, NIST SP 800-63B 3.2.2: after five wrong ones even the right one has to wait."""
-    with wrong_before(connections, "peter"):
-        for _ in range(5):
-            page = await smart.log_in(await smart.authorize(), "peter", "wrong-Password-1")
-            assert page.status_code == 403
-        page = await smart.log_in(await smart.authorize(), "peter")
-        assert page.status_code == 403
-    page = await smart.log_in(await smart.authorize(), "peter")
-    assert page.status_code == 200
-
-
-async def test_nobody_learns_who_there_is(smart: Smart, connections: Connections) -> None:
-    """Users are not enumerated: the same words for a wrong name and a wrong password."""
-    with wrong_before(connections, "anna"), wrong_before(connections, "nobody"):
-        one = await smart.log_in(await smart.authorize(), "nobody", "wrong-Password-1")
-        other = await smart.log_in(await smart.authorize(), "anna", "wrong-Password-1")
-    assert one.status_code == other.status_code == 403
-    assert one.text.replace("nobody", "anna") == other.text
-
-
-async def test_sessions_end_after_half_an_hour_of_quiet(
-    smart: Smart, connections: Connections
-) -> None:
-    """SEC-1: the cookie, the token and online access end together."""
-    tokens = await smart.tokens(scope="launch/patient patient/*.rs")
-    with connections.transaction() as connection:
-        connection.execute(
-            "update fhir_server.identity_session set seen = seen - %s", (timedelta(minutes=31),)
-        )
-        tell(connection)
-    await ended(smart, tokens["access_token"])
-    assert form_of(await smart.authorize()).action == "/auth/login"
-
-
-async def test_use_keeps_a_session_alive(smart: Smart, connections: Connections) -> None:
-    tokens = await smart.tokens(scope="launch/patient patient/*.rs")
-    with connections.transaction() as connection:
-        connection.execute(
-            "update fhir_server.identity_session set seen = seen - %s", (timedelta(minutes=29),)
-        )
-        tell(connection)
-    await asyncio.sleep(0.3)
-    assert (await smart.read(tokens["access_token"])).status_code == 200
-    with connections.transaction() as connection:
-        row = connection.execute(
-            "select max(seen) > now() - interval '1 minute' from fhir_server.identity_session"
-        ).fetchone()
-    assert row == (True,)
-
-
-async def test_logging_out_ends_what_programs_do(smart: Smart) -> None:
-    online = await smart.tokens(scope="launch/patient patient/*.rs")
-    offline = await smart.tokens()
-    page = await smart.browser.get("/auth/logout")
-    assert (await smart.post(form_of(page))).status_code == 200
-    await ended(smart, online["access_token"])
-    assert (await smart.read(offline["access_token"])).status_code == 200
-    assert form_of(await smart.authorize()).action == "/auth/login"
-
-
-async def test_nobody_is_logged_out_by_another_page(smart: Smart) -> None:
-    await smart.tokens()
-    assert (await smart.browser.post("/auth/logout", data={"proof": "x"})).status_code == 403
-    assert form_of(await smart.authorize()).action == "/auth/decide"
-
-
-async def test_whoever_is_disabled_is_out_at_once(
-    smart: Smart, administration: Administration
-) -> None:
-    tokens = await smart.tokens()
-    administration.disable_user("anna", disabled=True)
-    try:
-        await ended(smart, tokens["access_token"])
-        assert (await smart.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
-        page = await smart.log_in(await smart.authorize())
-        assert page.status_code == 403
-    finally:
-        administration.disable_user("anna", disabled=False)
-        administration.unlock("anna")
-
-
-async def test_a_disabled_program_is_out_at_once(
-    smart: Smart, administration: Administration
-) -> None:
-    tokens = await smart.tokens()
-    administration.disable_program("app", disabled=True)
-    try:
-        await ended(smart, tokens["access_token"])
-        answer = await smart.refresh(tokens["refresh_token"])
-        assert answer.json()["error"] == "invalid_client"
-    finally:
-        administration.disable_program("app", disabled=False)
-
-
-async def test_a_revoked_token_is_out_at_once(smart: Smart) -> None:
-    """RFC 7009: an access token alone, a refresh token with everything."""
-    tokens = await smart.tokens()
-
-    async def revoke(token: str, client: str = "app") -> None:
-        form = {"token": token, "client_id": client}
-        answer = await smart.browser.post("/auth/revoke", data=form)
-        assert answer.status_code == 200, answer.text
-
-    await revoke(tokens["access_token"], "other")
-    assert (await smart.read(tokens["access_token"])).status_code == 200
-    await revoke(tokens["access_token"])
-    await ended(smart, tokens["access_token"])
-    fresh = (await smart.refresh(tokens["refresh_token"])).json()
-    await revoke(fresh["refresh_token"])
-    await ended(smart, fresh["access_token"])
-    await revoke("unknown")
-
-
-async def test_replaced_keys_end_every_token(smart: Smart, administration: Administration) -> None:
-    tokens = await smart.tokens()
-    administration.replace_keys()
-    await ended(smart, tokens["access_token"])
-    fresh = (await smart.refresh(tokens["refresh_token"])).json()
-    assert (await smart.read(fresh["access_token"])).status_code == 200
-
-
-def backend(administration: Administration) -> str:
-    id_ = f"backend{secrets.token_hex(4)}"
-    administration.add_program(
-        NewProgram(
-            id_, "system/*.rs", "private_key_jwt", ["client_credentials"], keys=public_keys()
-        )
-    )
-    return id_
-
-
-def assertion(client: str, algorithm: str = "RS384", key: Any = None, **more: Any) -> str:
-    now = int(time.time())
-    claims = {
-        "iss": client,
-        "sub": client,
-        "aud": f"{ROOT}/auth/token",
-        "exp": now + 240,
-        "iat": now,
-        "jti": secrets.token_urlsafe(8),
-        **more,
-    }
-    key = key or KEYS[algorithm]
-    header = {"alg": algorithm, "kid": key.kid or "backend-rsa"}
-    given = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(header, given, key, algorithms=[algorithm])
-
-
-async def asked_by(smart: Smart, text: str, scope: str = "system/*.rs") -> httpx.Response:
-    return await smart.token(
-        {
-            "grant_type": "client_credentials",
-            "scope": scope,
-            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            "client_assertion": text,
-        }
-    )
-
-
-@pytest.mark.parametrize("algorithm", ["RS384", "ES384"])
-async def test_a_program_proves_itself_with_its_key(
-    smart: Smart, administration: Administration, algorithm: str
-) -> None:
-    """SMART backend services."""
-    answer = await asked_by(smart, assertion(backend(administration), algorithm))
-    assert answer.status_code == 200, answer.text
-    found = answer.json()
-    assert found["scope"] == "system/*.rs"
-    assert "refresh_token" not in found
-    assert "patient" not in found
-    assert (await smart.read(found["access_token"])).status_code == 200
-
-
-async def test_an_assertion_is_used_once(smart: Smart, administration: Administration) -> None:
-    """RFC 7523 3: replay of `jti`."""
-    text = assertion(backend(administration))
-    assert (await asked_by(smart, text)).status_code == 200
-    assert (await asked_by(smart, text)).json()["error"] == "invalid_client"
-
-
-async def test_of_the_same_assertion_at_once_one_is_taken(
-    smart: Smart, administration: Administration
-) -> None:
-    text = assertion(backend(administration))
-    answers = await asyncio.gather(*(asked_by(smart, text) for _ in range(5)))
-    assert sorted(each.status_code for each in answers) == [200, 400, 400, 400, 400]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"aud": "https://evil.example.org/token"},
-        {"aud": None},
-        {"exp": 1_000_000_000},
-        {"exp": int(time.time()) + 3600},
-        {"exp": None},
-        {"iss": "app"},
-        {"sub": "app"},
-        {"sub": "unknown"},
-        {"sub": None},
-        {"jti": None},
-        {"jti": 17},
-        {"jti": "x" * 1000},
-        {"nbf": int(time.time()) + 600},
-    ],
-)
-async def test_an_assertion_that_is_not_sound_proves_nothing(
-    smart: Smart, administration: Administration, wrong: dict[str, Any]
-) -> None:
-    text = assertion(backend(administration), **wrong)
-    answer = await asked_by(smart, text)
-    assert answer.status_code in (400, 401)
-    assert answer.json()["error"] == "invalid_client"
-
-
-async def test_an_assertion_with_anothers_key_proves_nothing(
-    smart: Smart, administration: Administration
-) -> None:
-    client = backend(administration)
-    own = ec_key("backend-ec", "P-384")
-    weak = OctKey.generate_key(256)
-    for text in (
-        assertion(client, "ES384", own),
-        assertion(client, "HS256", weak),
-        "x.y.z",
-        f"{part({'alg': 'none'})}.{part({'iss': client, 'sub': client})}.",
-    ):
-        answer = await asked_by(smart, text)
-        assert answer.json()["error"] == "invalid_client"
-
-
-async def test_a_program_alone_gets_no_scopes_of_users(
-    smart: Smart, administration: Administration
-) -> None:
-    client = backend(administration)
-    for scope in ("user/*.rs", "patient/*.rs openid", "launch", ""):
-        answer = await asked_by(smart, assertion(client), scope)
-        assert answer.json()["error"] == "invalid_scope", scope
-
-
-async def test_a_public_program_does_not_ask_for_itself(smart: Smart) -> None:
-    """RFC 6749 4.4: whoever cannot prove who they are."""
-    form = {"grant_type": "client_credentials", "client_id": "app", "scope": "system/*.rs"}
-    assert (await smart.token(form)).json()["error"] == "invalid_client"
-
-
-async def test_many_logins_at_once_take_turns_and_leave_others_alone(
-    smart: Smart, root: httpx.ASGITransport, connections: Connections
-) -> None:
-    """Passwords cost much to look at: whoever floods the login page does not stop the rest."""
-    token = (await smart.tokens())["access_token"]
-    form = form_of(await smart.authorize(prompt="login"))
-    with wrong_before(connections, "flood"):
-        flood = [
-            asyncio.create_task(smart.post(form, name="flood", password="wrong-Password-1"))
-            for _ in range(70)
-        ]
-        await asyncio.sleep(0.05)
-        async with httpx.AsyncClient(transport=root, base_url=ROOT) as other:
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = await asyncio.wait_for(other.get("/fhir/Patient/p1", headers=headers), 10)
-        assert answer.status_code == 200
-        statuses = {each.status_code for each in await asyncio.gather(*flood)}
-    assert statuses == {403, 503}

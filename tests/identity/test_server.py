@@ -17,7 +17,7 @@ from tests.conftest import RunningServer, free_port, running_server
 from tests.identity.conftest import KEYS, public_keys
 from tests.identity.provider import ec_key, running_provider
 from tests.identity.smart import PASSWORD, REDIRECT, form_of
-from tests.identity.test_attacks import assertion
+from tests.identity.test_programs import assertion
 
 with warnings.catch_warnings():
     # Of a successor of httpx that it would rather have.
