@@ -46,6 +46,13 @@ def administration(connections: Connections) -> Administration:
 
 
 @pytest.fixture(scope="module")
+def other(administration: Administration) -> str:
+    """The id of another program than `app`."""
+    administration.add_program(NewProgram("other", SCOPES, "none", redirect_uris=[REDIRECT]))
+    return "other"
+
+
+@pytest.fixture(scope="module")
 async def root(
     database: str, administration: Administration, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.ASGITransport]:

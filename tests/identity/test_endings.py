@@ -122,7 +122,7 @@ async def test_a_disabled_program_is_out_at_once(
         administration.disable_program("app", disabled=False)
 
 
-async def test_a_revoked_token_is_out_at_once(smart: Smart) -> None:
+async def test_a_revoked_token_is_out_at_once(smart: Smart, other: str) -> None:
     """RFC 7009: an access token alone, a refresh token with everything."""
     tokens = await smart.tokens()
 
@@ -131,7 +131,7 @@ async def test_a_revoked_token_is_out_at_once(smart: Smart) -> None:
         answer = await smart.browser.post("/auth/revoke", data=form)
         assert answer.status_code == 200, answer.text
 
-    await revoke(tokens["access_token"], "other")
+    await revoke(tokens["access_token"], other)
     assert (await smart.read(tokens["access_token"])).status_code == 200
     await revoke(tokens["access_token"])
     await ended(smart, tokens["access_token"])
