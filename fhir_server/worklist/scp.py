@@ -163,8 +163,8 @@ class WorklistServer:
         except TooMany:
             yield _OUT_OF_RESOURCES, None
             return
-        except (Refusal, TimeoutError):
-            log.warning("the worklist cannot be read: the database does not answer")
+        except (Refusal, TimeoutError) as error:
+            log.warning("the worklist cannot be read: %s", error or "that takes too long")
             yield _UNABLE, None
             return
         encoding = _encoding(event, self._settings.character_set(_caller(event)))

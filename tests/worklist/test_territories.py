@@ -10,6 +10,7 @@ from fhir_server.app import build
 from fhir_server.settings import Settings
 from fhir_server.storage.migrate import migrate
 from tests.conftest import FHIR_JSON, free_port
+from tests.indexing.workers import searchable
 from tests.workflow.ordering import accession
 from tests.worklist.calling import findscu, scheduled
 from tests.worklist.conftest import TITLE, House
@@ -45,6 +46,7 @@ async def houses(database: str, tenants_config: Path) -> AsyncIterator[dict[str,
                 transport=transport,
                 base_url=f"http://test/t/{tenant}/fhir/", headers=FHIR_JSON, timeout=60,
             )  # fmt: skip
+            await searchable(client, "Task?order-type=imaging", within=120)
             found[tenant] = House(client, port, app.engine)
         yield found
         for house in found.values():
