@@ -88,6 +88,12 @@ class Unauthorized(Refusal):
         super().__init__(Issue("login", text), headers={"WWW-Authenticate": challenge})
 
 
+class Forbidden(Refusal):
+    """What is asked for was not granted to whoever asks: 403; it tells nothing of what exists."""
+
+    status = 403
+
+
 class NotFound(Refusal):
     """No such resource or version: 404."""
 

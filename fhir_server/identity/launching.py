@@ -7,7 +7,7 @@ from fhir_server.http.territory import base_url
 from fhir_server.identity.administration import Administration, Impossible
 from fhir_server.identity.authenticator import Remembering
 from fhir_server.identity.issuing import Places
-from fhir_server.outcome import Invalid, Issue, Refusal, Unauthorized
+from fhir_server.outcome import Forbidden, Invalid, Issue, Unauthorized
 from fhir_server.security.principal import ADMINISTRATOR, SYSTEM, Principal
 
 
@@ -52,4 +52,4 @@ def _check(principal: Principal, tenant: str) -> None:
     """Raises a 403 `Refusal` for whoever may not make launches there."""
     theirs = principal.tenants is None or not tenant or tenant in principal.tenants
     if not theirs or not {ADMINISTRATOR, SYSTEM} & principal.roles:
-        raise Refusal(Issue("forbidden", "Making launches is not granted to you"), status=403)
+        raise Forbidden(Issue("forbidden", "Making launches is not granted to you"))

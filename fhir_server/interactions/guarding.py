@@ -7,7 +7,7 @@ from fhir_server.fhir_json import decode
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.hiding import keeping_hidden
 from fhir_server.interactions.sight import sight_of
-from fhir_server.outcome import Issue, Refusal
+from fhir_server.outcome import Forbidden, Issue, Refusal
 from fhir_server.security.access import CREATE, DELETE, READ, UPDATE
 from fhir_server.storage.resources import Stored
 
@@ -47,9 +47,8 @@ def guarded(
         return None
     kept = keeping_hidden(ctx.access, new, before)
     if not sight.admits(kept, letter):
-        raise Refusal(
+        raise Forbidden(
             Issue("forbidden", f"A {type_} such as this one is not granted to you to write"),
-            status=403,
         )
     return kept
 
@@ -57,4 +56,4 @@ def guarded(
 def not_yours(type_: str, id_: str) -> Refusal:
     """The refusal for what may not be changed, be it there or not."""
     text = f"There is no {type_} with the id {id_!r} that is granted to you to change"
-    return Refusal(Issue("forbidden", text), status=403)
+    return Forbidden(Issue("forbidden", text))

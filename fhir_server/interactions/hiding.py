@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fhir_server.fhir_json import decode, encode, encode_sorted
-from fhir_server.outcome import Issue, Refusal
+from fhir_server.outcome import Forbidden, Issue
 from fhir_server.security.access import Access
 
 Resource = dict[str, Any]
@@ -107,8 +107,8 @@ def keeping_hidden(access: Access, new: Resource, old: Mapping[str, Any] | None)
     )
     if strange:
         names = ", ".join(f"{type_}.{key}" for key in strange)
-        raise Refusal(
-            Issue("forbidden", f"You may not write {names}, which you may not see"), status=403
+        raise Forbidden(
+            Issue("forbidden", f"You may not write {names}, which you may not see"),
         )
     kept = dict(new)
     for key, value in had.items():

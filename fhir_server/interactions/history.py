@@ -14,7 +14,7 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
 from fhir_server.interactions.writing import instant_text
-from fhir_server.outcome import Invalid, Issue, Refusal
+from fhir_server.outcome import Forbidden, Invalid, Issue
 from fhir_server.search.values import Instants
 from fhir_server.security.access import READ
 from fhir_server.storage import resources
@@ -83,7 +83,7 @@ async def _history(engine: Engine, ctx: Context, request: Request) -> Result:
         every = not request.id or ctx.access.everyone(request.type, READ)
         if counting and not every:
             text = f"Counting versions is for those who may see every {request.type}"
-            raise Refusal(Issue("forbidden", text), status=403)
+            raise Forbidden(Issue("forbidden", text))
         if (request.id and every) or counting:
             query = statements.history_counts[level]
             total = await resources.count_versions(connection, query, parameters)

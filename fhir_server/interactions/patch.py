@@ -15,7 +15,7 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.update import ATTEMPTS, check_preconditions
 from fhir_server.interactions.writing import check, next_version, result_of, supersede, unchanged
-from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal
+from fhir_server.outcome import Conflict, Forbidden, Invalid, Issue, NotFound
 from fhir_server.patch import PatchFailed
 from fhir_server.storage import resources
 from fhir_server.storage.resources import Stored
@@ -89,7 +89,7 @@ def _guarded(
     kept = guarded(engine, ctx, (request.type, request.id), old, resource)
     if kept is not resource and not unchanged(kept or {}, resource):
         text = f"The patch removes elements of {request.type} that you may not see"
-        raise Refusal(Issue("forbidden", text), status=403)
+        raise Forbidden(Issue("forbidden", text))
     return resource
 
 

@@ -11,11 +11,9 @@ from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.routing import InteractionDefinition
 from fhir_server.interactions.sight import sight_of
-from fhir_server.outcome import Issue, Refusal
+from fhir_server.outcome import Forbidden, Issue, Refusal
 from fhir_server.search import execute
 from fhir_server.security.access import READ, SEARCH, UPDATE, Access
-
-FORBIDDEN = 403
 
 
 async def perform(
@@ -110,6 +108,6 @@ def _check_operation(access: Access, definition: InteractionDefinition, request:
             raise denied(f"${code} tells of every {type_}, which is not granted to you")
 
 
-def denied(text: str) -> Refusal:
+def denied(text: str) -> Forbidden:
     """The refusal for what is not granted."""
-    return Refusal(Issue("forbidden", text), status=FORBIDDEN)
+    return Forbidden(Issue("forbidden", text))

@@ -21,7 +21,7 @@ from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.result import Result
 from fhir_server.interactions.subset import Subset
-from fhir_server.outcome import Invalid, Issue, NotFound, Refusal
+from fhir_server.outcome import Forbidden, Invalid, Issue, NotFound
 from fhir_server.search import execute
 from fhir_server.search.belonging import reference_keys
 from fhir_server.search.keys import hash64_uncached
@@ -135,7 +135,7 @@ async def _granted(asking: Asking, ctx: Context, letter: str) -> list[Test]:
         keys = [key for grant in layer for key in await _about(asking, grant)]
         if not keys:
             text = "What is granted to you of AuditEvents cannot be told of the audit trail"
-            raise Refusal(Issue("forbidden", text), status=403)
+            raise Forbidden(Issue("forbidden", text))
         found.append(audit_reading.about(keys))
     return found
 

@@ -17,7 +17,7 @@ from fhir_server.interactions.conforming import Conforming
 from fhir_server.interactions.engine import Engine
 from fhir_server.interactions.entries import answer, fill, read_entry
 from fhir_server.interactions.patch import current_to_patch, no_match, patched
-from fhir_server.interactions.performing import FORBIDDEN, check_granted, perform
+from fhir_server.interactions.performing import check_granted, perform
 from fhir_server.interactions.references import Targets, settle_conditional
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.rules import Change
@@ -30,7 +30,7 @@ from fhir_server.interactions.update import (
 from fhir_server.interactions.writing import (
     check,
 )
-from fhir_server.outcome import Invalid, Issue, NotFound, Refusal, Unavailable
+from fhir_server.outcome import Forbidden, Invalid, Issue, NotFound, Refusal, Unavailable
 from fhir_server.storage import resources
 from fhir_server.storage.store import Connection
 
@@ -84,8 +84,8 @@ async def _read_steps(
         except Unavailable:
             raise
         except Refusal as refusal:
-            if refusal.status == FORBIDDEN:
-                raise Refusal(placed(refusal, index), status=FORBIDDEN) from None
+            if refusal.status == Forbidden.status:
+                raise Forbidden(placed(refusal, index)) from None
             issues.extend(placed(refusal, index))
             status = max(status, refusal.status) if len(raw_entries) == 1 else 400
     urls = Counter(step.entry.full_url for step in steps if step.entry.full_url)

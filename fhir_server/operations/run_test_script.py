@@ -16,7 +16,7 @@ from fhir_server.interactions.writing import instant_text
 from fhir_server.operations.operation import Operation
 from fhir_server.operations.parameters import Parameters
 from fhir_server.operations.script_run import SCRIPT_RUN, UNFINISHED, ScriptRun
-from fhir_server.outcome import Invalid, Issue, Refusal, Unavailable
+from fhir_server.outcome import Forbidden, Invalid, Issue, Unavailable
 from fhir_server.spec.operations import OWN_BASE
 from fhir_server.storage import jobs
 
@@ -35,7 +35,7 @@ async def run_test_script(engine: Engine, ctx: Context, parameters: Parameters) 
     """
     if ctx.test_run:
         text = "A TestScript that is being carried out cannot have another one carried out"
-        raise Refusal(Issue("forbidden", text), status=403)
+        raise Forbidden(Issue("forbidden", text))
     script = await read(engine, ctx, Request("GET", "TestScript", parameters.id))
     run = ScriptRun(
         script=script.id,

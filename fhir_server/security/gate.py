@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fhir_server.context import Context
-from fhir_server.outcome import Issue, Refusal, Unauthorized
+from fhir_server.outcome import Forbidden, Issue, Refusal, Unauthorized
 from fhir_server.security.access import UNLIMITED, Access
 from fhir_server.security.policy import Policy
 from fhir_server.security.principal import LOCAL, Principal
@@ -104,13 +104,13 @@ def chosen(asked: Asked, allowed: Collection[str] | None, territories: Collectio
     header = asked.headers.get("x-tenant")
     if asked.tenant and header not in (None, asked.tenant):
         text = f"The path is of the territory {asked.tenant!r}, the header X-Tenant says {header!r}"
-        raise Refusal(Issue("invalid", text, details=_MISMATCH), status=403)
+        raise Forbidden(Issue("invalid", text, details=_MISMATCH))
     wanted = asked.tenant or header
     if wanted is None:
         wanted = next(iter(allowed), "") if allowed is not None else DEFAULT_TENANT
     if wanted not in territories or (allowed is not None and wanted not in allowed):
         text = "This territory is not yours; expected one that your access token names"
-        raise Refusal(Issue("forbidden", text, details=_MISMATCH), status=403)
+        raise Forbidden(Issue("forbidden", text, details=_MISMATCH))
     return wanted
 
 

@@ -1,6 +1,6 @@
 """Why a step or a change of an order is refused, by the codes that clients act on."""
 
-from fhir_server.outcome import Conflict, Invalid, Issue, NotFound, Refusal
+from fhir_server.outcome import Conflict, Forbidden, Invalid, Issue, NotFound, Refusal
 from fhir_server.workflow.canonicals import WORKFLOW_ERROR
 
 
@@ -27,4 +27,4 @@ def no_order(text: str) -> NotFound:
 
 def not_permitted(text: str) -> Refusal:
     """Who asks may not do it: 403."""
-    return Refusal(Issue("forbidden", text), status=403)
+    return Forbidden(Issue("forbidden", text))
