@@ -35,9 +35,10 @@ RESEAL = "reseal"
 class Resealing(msgspec.Struct, frozen=True):
     """What a job that seals what is stored anew notes of itself.
 
-    generation: of the search index, with which what is sealed changed. key: that seals. after, old,
-        messages: up to where current and superseded versions and messages, by table, are done;
-        after and old are None when all are.
+    generation: of the search index, with which what is sealed changed. key: that seals. after,
+        messages: up to where current versions and messages, by table, are done. before: down to
+        where superseded versions are. after and before are None when all are. ends: up to where
+        each table is to be done: what comes later is sealed as it should be.
     done, total: versions and messages. failed: those that could not be opened, and stay as they
         were.
     """
@@ -45,8 +46,9 @@ class Resealing(msgspec.Struct, frozen=True):
     generation: int = -1
     key: int = 0
     after: int | None = 0
-    old: tuple[str, str, int] | None = ("", "", 0)
+    before: tuple[str, str, int] | None = ("\U0010ffff", "", 0)
     messages: dict[str, int] = {}
+    ends: dict[str, int] = {}
     done: int = 0
     total: int = 0
     failed: int = 0

@@ -26,7 +26,7 @@ from fhir_server.storage import index_state, keys, reindex, resealing, resources
 from fhir_server.storage.horizon import older_transactions_end
 from fhir_server.storage.keys import CHANGING, SealState
 from fhir_server.storage.reindex import Row
-from fhir_server.storage.resealing import FIRST, Old, Written
+from fhir_server.storage.resealing import CURRENT, Key, Old, Written
 from fhir_server.storage.resources import Values, deleted_values
 from fhir_server.storage.seal import CannotOpen, Seal
 from fhir_server.storage.store import Connection
@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 BATCH = 50
 
 # Seconds after which every worker has heard of a change, even one that missed the notification: a
-# version it writes unaware is refused when it is stored, but a message is not.
+# version it writes with other elements is refused when it is stored, but by the key before it is
+# not, nor is a message.
 GRACE = 2.0
 
 _TURN_SECONDS = 0.004
@@ -64,7 +65,8 @@ class Resealer:
                 if settled(state):
                     return
                 index = await self._indexes.reload(connection, work.tenant)
-                if (progress.generation, progress.key) != (state.generation, state.latest):
+                begun = progress.generation, progress.key
+                if begun != (state.generation, state.latest) or not progress.ends:
                     progress = await self._begin(work, connection)
                     continue
                 try:
@@ -88,8 +90,8 @@ class Resealer:
         """Go over what comes next; None if that is all. Raises `_Stale` with nothing stored."""
         if progress.after is not None:
             return await self._resources(work, connection, state, index, progress)
-        if progress.old is not None:
-            return await self._history(work, connection, state, progress)
+        if progress.before is not None:
+            return await self._history(work, connection, state, progress, progress.before)
         for table in resealing.MESSAGES:
             following = await self._messages(work, connection, table, progress)
             if following is not None:
@@ -100,15 +102,14 @@ class Resealer:
         """What is to be done, once everybody writes by the newest elements and keys."""
         pause = Pause(work, connection)
         state = (await index_state.load(connection, work.tenant)).sealing
-        if state.state == CHANGING:
-            await pause.until(time.monotonic() + self._grace)
         while state.current != state.latest:
             await pause()
             state = (await index_state.load(connection, work.tenant)).sealing
+        await pause.until(time.monotonic() + self._grace)
         await self._indexes.reload(connection, work.tenant)
         await older_transactions_end(connection, pause)
-        total = await resealing.count(connection, work.tenant)
-        progress = Resealing(state.generation, state.latest, total=total)
+        total, ends = await resealing.extent(connection, work.tenant)
+        progress = Resealing(state.generation, state.latest, total=total, ends=ends)
         await work.checkpoint(connection, msgspec.to_builtins(progress))
         return progress
 
@@ -123,7 +124,12 @@ class Resealer:
         """Go over the next current versions. Raises `_Stale` with nothing stored."""
         types = sorted(changes(state).elements)
         last, looked, rows = await resealing.resources(
-            connection, work.tenant, types, progress.after or 0, self._batch
+            connection,
+            work.tenant,
+            types,
+            progress.after or 0,
+            progress.ends[CURRENT],
+            self._batch,
         )
         seal = _seal(work)
         written, failed = await _sealed_anew(seal, rows)
@@ -149,17 +155,22 @@ class Resealer:
         return progress
 
     async def _history(
-        self, work: Work, connection: Connection, state: SealState, progress: Resealing
+        self,
+        work: Work,
+        connection: Connection,
+        state: SealState,
+        progress: Resealing,
+        before: Key,
     ) -> Resealing:
-        """Go over the next superseded versions."""
+        """Go over the superseded versions next to those that are done."""
         types = sorted(changes(state).elements)
         last, looked, rows = await resealing.history(
-            connection, work.tenant, types, progress.old or FIRST, self._batch
+            connection, work.tenant, types, before, self._batch
         )
         written, failed = await _sealed_anew(_seal(work), rows)
         progress = msgspec.structs.replace(
             progress,
-            old=last,
+            before=last,
             done=progress.done + looked,
             failed=progress.failed + len(failed),
         )
@@ -173,7 +184,8 @@ class Resealer:
     ) -> Resealing | None:
         """Go over the next messages of a table; None if there are no more."""
         after = progress.messages.get(table, 0)
-        rows = await resealing.messages(connection, work.tenant, table, after, self._batch)
+        end = progress.ends[table]
+        rows = await resealing.messages(connection, work.tenant, table, after, end, self._batch)
         if not rows:
             return None
         seal, written, failed = _seal(work), [], 0

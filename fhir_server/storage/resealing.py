@@ -32,13 +32,13 @@ MESSAGES = tuple(_PLACES)
 
 
 async def messages(
-    connection: Connection, tenant: str, table: str, after: int, most: int
+    connection: Connection, tenant: str, table: str, after: int, end: int, most: int
 ) -> list[Message]:
-    """The next messages after an id. table: one of `MESSAGES`."""
+    """The next messages after an id, up to another. table: one of `MESSAGES`."""
     cursor = await connection.execute(
         f"select id, {_PLACES[table]}, content from {schema_name(tenant)}.{table} "
-        "where id > %s order by id limit %s",
-        (after, most),
+        "where id > %s and id <= %s order by id limit %s",
+        (after, end, most),
     )
     return [Message(*row) for row in await cursor.fetchall()]
 
@@ -65,30 +65,40 @@ class Written(NamedTuple):
 
 
 Key = tuple[str, str, int]
-FIRST: Key = ("", "", 0)
 
 
-async def count(connection: Connection, tenant: str) -> int:
-    """How many versions there are of all resources, and messages."""
-    schema = schema_name(tenant)
-    cursor = await connection.execute(
-        f"select (select count(*) from {schema}.resource) + (select count(*) from {schema}.history)"
-        f" + (select count(*) from {schema}.message)"
-        f" + (select count(*) from {schema}.outgoing_message)"
-    )
-    row = await cursor.fetchone()
-    return int(row[0]) if row else 0
+class Extent(NamedTuple):
+    """How much is stored: versions and messages, and the highest id of each table by now."""
+
+    total: int
+    ends: dict[str, int]
+
+
+async def extent(connection: Connection, tenant: str) -> Extent:
+    """How much there is now."""
+    cursor = await connection.execute(_EXTENT.replace("{s}", schema_name(tenant)))
+    rows = await cursor.fetchall()
+    return Extent(sum(row[1] for row in rows), {row[0]: row[2] for row in rows})
+
+
+CURRENT = "resource"
+_ENDS = {CURRENT: "rid", "history": "rid"} | dict.fromkeys(MESSAGES, "id")
+_EXTENT = " union all ".join(
+    f"select '{table}', count(*), coalesce(max({id_}), 0) from {{s}}.{table}"
+    for table, id_ in _ENDS.items()
+)
 
 
 async def resources(
-    connection: Connection, tenant: str, types: Sequence[str], after: int, most: int
+    connection: Connection, tenant: str, types: Sequence[str], after: int, end: int, most: int
 ) -> tuple[int | None, int, list[Row]]:
     """Of the next `most` resources after a row id those of some types, or with something in them.
 
-    Gives the last row id, None when there are no more, and how many were looked at.
+    end: the highest row id. Gives the last one, None when there are no more, and how many
+    resources were looked at.
     """
     query = _RESOURCES.replace("{s}", schema_name(tenant))
-    values = {"types": list(types), "after": after, "most": most}
+    values = {"types": list(types), "after": after, "end": end, "most": most}
     cursor = await connection.execute(query, values, prepare=False)
     rows = await cursor.fetchall()
     found = [Row(rid, *rest) for rid, *rest, wanted in rows if wanted]
@@ -102,17 +112,21 @@ _WANTED = (
 )
 _RESOURCES = f"""
 select rid, version, case when wanted then coalesce(exact, content::text) end, type, id, wanted
-from (select *, {_WANTED} as wanted from {{s}}.resource where rid > %(after)s
+from (select *, {_WANTED} as wanted from {{s}}.resource
+      where rid > %(after)s and rid <= %(end)s
       order by rid limit %(most)s) r
 order by rid"""
 
 
 async def history(
-    connection: Connection, tenant: str, types: Sequence[str], after: Key, most: int
+    connection: Connection, tenant: str, types: Sequence[str], before: Key, most: int
 ) -> tuple[Key | None, int, list[Old]]:
-    """The same of superseded versions, by type, id and version."""
+    """The same of superseded versions before a type, id and version, the last of them first.
+
+    So the versions that a resource gets meanwhile are behind, however fast they come.
+    """
     query = _HISTORY.replace("{s}", schema_name(tenant))
-    type_, id_, version = after
+    type_, id_, version = before
     values = {"types": list(types), "type": type_, "id": id_, "version": version, "most": most}
     cursor = await connection.execute(query, values, prepare=False)
     rows = await cursor.fetchall()
@@ -123,9 +137,9 @@ async def history(
 _HISTORY = f"""
 select type, id, version, case when wanted then coalesce(exact, content::text) end, wanted
 from (select *, {_WANTED} as wanted from {{s}}.history
-      where (type, id, version) > (%(type)s, %(id)s, %(version)s)
-      order by type, id, version limit %(most)s) h
-order by type, id, version"""
+      where (type, id, version) < (%(type)s, %(id)s, %(version)s)
+      order by type desc, id desc, version desc limit %(most)s) h
+order by type desc, id desc, version desc"""
 
 
 async def store_resources(connection: Connection, tenant: str, rows: Iterable[Written]) -> None:

@@ -218,7 +218,7 @@ async def test_writers_and_readers_go_on_while_keys_are_rotated(
                 keys, "rotate", "--search", database=own_database, key_file=key_file
             )
             assert done == 0
-            await settled(client)
+            assert (await settled(client))["sealed"]["valueBoolean"], "writers are chased"
         over.set()
         counts = await asyncio.gather(*writers)
         assert (await settled(client))["sealed"]["valueBoolean"]
