@@ -15,7 +15,7 @@ from fhir_server.storage import roles
 
 # The newest revisions under migrations/versions and migrations/server, kept here so that a start
 # which has nothing to migrate need not import Alembic; a test compares them with the folders.
-HEAD = "0009"
+HEAD = "0010"
 SERVER_HEAD = "0004"
 
 SERVER_SCHEMA = "fhir_server"
