@@ -1,14 +1,17 @@
 // Opens OHIF in a browser and tells what it shows, as one line of JSON.
-// Arguments: playwright-core's directory, the browser, OHIF's URL, our DICOMweb base, study UIDs.
+// Argument, as JSON: playwright-core's directory `driver`, `browser`, OHIF's URL `page`, our server's
+// `root`, UIDs of `studies`; and who logs in, if somebody has to: `login` with `name` and `password`.
 import { createRequire } from "node:module";
 
-const [driver, browserPath, page, base, ...studies] = process.argv.slice(2);
+const { driver, browser: executablePath, page, root, studies, login } = JSON.parse(process.argv[2]);
 const { chromium } = createRequire(import.meta.url)(driver);
 const PATIENCE = 60_000;
 
-const found = { list: "", asked: [], failed: [], complaints: [], pictures: [] };
+const found = {
+  list: "", asked: [], failed: [], complaints: [], pictures: [], before: null, after: "",
+};
 const browser = await chromium.launch({
-  executablePath: browserPath,
+  executablePath,
   args: [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-gpu",
@@ -18,13 +21,13 @@ try {
   const tab = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   tab.setDefaultTimeout(PATIENCE);
   tab.on("response", (response) => {
-    if (response.url().startsWith(base)) {
-      found.asked.push([response.status(), response.url().slice(base.length)]);
+    if (response.url().startsWith(root)) {
+      found.asked.push([response.status(), response.url().slice(root.length)]);
     }
   });
   tab.on("requestfailed", (request) => {
     // What a viewer asked for and does not want any more is no failure.
-    if (request.url().startsWith(base) && request.failure().errorText !== "net::ERR_ABORTED") {
+    if (request.url().startsWith(root) && request.failure().errorText !== "net::ERR_ABORTED") {
       found.failed.push(request.url());
     }
   });
@@ -33,6 +36,7 @@ try {
   });
 
   await tab.goto(page);
+  if (login) await logIn(tab);
   await tab.getByText("Łąka, Ján").first().waitFor();
   found.list = await tab.locator("body").innerText();
 
@@ -56,3 +60,10 @@ try {
   await browser.close();
 }
 console.log(JSON.stringify(found));
+
+async function logIn(tab) {
+  await tab.getByLabel("Name").fill(login.name);
+  found.before = { title: await tab.title(), asked: [...found.asked] };
+  await tab.getByLabel("Password").fill(login.password);
+  await tab.getByRole("button", { name: "Log in" }).click();
+}

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -12,7 +13,7 @@ import pydicom
 import pytest
 
 from fhir_server.dicom.local import LocalOrthanc
-from tests.conftest import free_port, running_server
+from tests.conftest import RunningServer, free_port, running_server
 from tests.dicom.conftest import orthanc, start_orthanc
 from tests.dicom.images import Scan, series
 from tests.uploads.sending import content
@@ -64,28 +65,41 @@ def viewer(
     """The server and its studies, once they stand in FHIR."""
     folder = tmp_path_factory.mktemp("viewer")
     scan = Scan("ACC-7", "P7", name="Łąka^Ján")
-    auth = (orthanc.settings.user, orthanc.settings.password)
-    with httpx.Client(base_url=orthanc.url, auth=auth, trust_env=False) as archive:
-        for data in [(SHIPPED / name).read_bytes() for name in SENT]:
-            assert archive.post("/instances", content=data).status_code == 200
-        for data in map(content, [*series(scan, 3), *series(scan, 2)]):
-            assert archive.post("/instances", content=data).status_code == 200
-    port, page = free_port(), f"http://127.0.0.1:{free_port()}"
-    options = [
-        "--base-url", f"http://127.0.0.1:{port}/fhir",
-        "--database-url", database, "--workers", "1", "--orthanc-url", orthanc.url,
-        "--orthanc-user", orthanc.settings.user,
-        "--orthanc-poll", "0.2", "--orthanc-compare", "1", "--cors-origins", page,
-        "--audit", "on", "--audit-dir", str(folder / "audit"),
-    ]  # fmt: skip
-    secret = {"FHIR_SERVER_ORTHANC_PASSWORD": orthanc.settings.password}
+    fill(orthanc, [(SHIPPED / name).read_bytes() for name in SENT])
+    fill(orthanc, map(content, [*series(scan, 3), *series(scan, 2)]))
+    page = f"http://127.0.0.1:{free_port()}"
     with (
-        patch.dict(os.environ, secret),
-        running_server(folder, *options, port=port) as server,
+        archiving(database, orthanc, folder, "--cors-origins", page) as server,
         httpx.Client(base_url=server.root, timeout=60, trust_env=False) as client,
     ):
         wait_for_studies(client, len(SENT) + 1)
         yield Viewer(server.root, client, orthanc, scan, page, server.log)
+
+
+def fill(orthanc: LocalOrthanc, files: Iterable[bytes]) -> None:
+    """Put files into an archive."""
+    auth = (orthanc.settings.user, orthanc.settings.password)
+    with httpx.Client(base_url=orthanc.url, auth=auth, trust_env=False) as archive:
+        for data in files:
+            assert archive.post("/instances", content=data).status_code == 200
+
+
+@contextmanager
+def archiving(
+    database: str, orthanc: LocalOrthanc, folder: Path, *more: str, host: str = "127.0.0.1"
+) -> Iterator[RunningServer]:
+    """A server with an archive. more: options. host: the machine's name, as clients call it."""
+    port = free_port()
+    options = [
+        "--base-url", f"http://{host}:{port}/fhir",
+        "--database-url", database, "--workers", "1", "--orthanc-url", orthanc.url,
+        "--orthanc-user", orthanc.settings.user,
+        "--orthanc-poll", "0.2", "--orthanc-compare", "1",
+        "--audit", "on", "--audit-dir", str(folder / "audit"), *more,
+    ]  # fmt: skip
+    secret = {"FHIR_SERVER_ORTHANC_PASSWORD": orthanc.settings.password}
+    with patch.dict(os.environ, secret), running_server(folder, *options, port=port) as server:
+        yield server
 
 
 def wait_for_studies(client: httpx.Client, count: int) -> None:
