@@ -10,7 +10,7 @@ import asyncio
 import os
 import statistics
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -67,18 +67,28 @@ async def _compare(arguments: argparse.Namespace) -> int:
 
 
 async def _round(target: Target, workload: str, arguments: argparse.Namespace) -> Round:
-    port = urlsplit(target.base_url).port
-    before = _processor(f"--port\0{port}\0")
+    directory = _directory(urlsplit(target.base_url).port)
+    before = _processor(directory)
     figures = await measure(target, workload, arguments.seconds, arguments.clients)
     # The drain of what was noted last is part of it.
     await asyncio.sleep(1.5)
     # The warm-up takes part in the processor's time, not in the number of requests.
     share = arguments.seconds / (arguments.seconds + 1)
-    return Round(figures, (_processor(f"--port\0{port}\0") - before) * share)
+    return Round(figures, (_processor(directory) - before) * share)
+
+
+def _directory(port: int | None) -> str:
+    """The data directory of the server at a port; its PostgreSQL is not its child, but names it."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (entry / "cmdline").read_text().split("\0")
+            if "--data-dir" in command and str(port) in command:
+                return command[command.index("--data-dir") + 1]
+    raise RuntimeError(f"no server at port {port}")
 
 
 def _processor(named: str) -> float:
-    """Seconds of the processor that a process and all below it took, those still there."""
+    """Seconds of the processor that processes which name something took, and all below them."""
     parents: dict[int, int] = {}
     times: dict[int, int] = {}
     roots = set()

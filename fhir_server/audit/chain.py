@@ -1,9 +1,10 @@
 """The chain: each row's hash covers its own line and the hash of the row before."""
 
-import hashlib
 import hmac
+from binascii import hexlify
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 # What the first row follows.
 BEGINNING = bytes(32)
@@ -19,18 +20,22 @@ class Link:
 
 def following(link: Link, line: bytes) -> Link:
     """The link that a line makes after another one."""
-    seq = link.seq + 1
-    digest = hashlib.sha256(b"%b%d\t%b" % (link.hash, seq, line)).digest()
-    return Link(seq, digest)
+    return Link(link.seq + 1, _hash(link.hash, link.seq + 1, line))
 
 
 def chained(link: Link, lines: Iterable[bytes]) -> tuple[bytes, Link]:
     """Lines as rows that follow a link, in the text form of COPY, and the last of their links."""
     rows = []
+    seq, digest = link.seq, link.hash
     for line in lines:
-        link = following(link, line)
-        rows.append(b"%d\t%b\t\\\\x%b\n" % (link.seq, line, link.hash.hex().encode()))
-    return b"".join(rows), link
+        seq += 1
+        digest = _hash(digest, seq, line)
+        rows.append(b"%d\t%b\t\\\\x%b\n" % (seq, line, hexlify(digest)))
+    return b"".join(rows), Link(seq, digest)
+
+
+def _hash(before: bytes, seq: int, line: bytes) -> bytes:
+    return sha256(b"%b%d\t%b" % (before, seq, line)).digest()
 
 
 def signature(key: bytes, link: Link) -> bytes:
@@ -40,4 +45,4 @@ def signature(key: bytes, link: Link) -> bytes:
 
 def key_name(key: bytes) -> str:
     """What a key is called where it may be read by everybody."""
-    return hashlib.sha256(b"audit key " + key).hexdigest()[:16]
+    return sha256(b"audit key " + key).hexdigest()[:16]
