@@ -42,6 +42,11 @@ class Client(ClientMixin):
         self.program = program
         self.client_id = program.id
 
+    @property
+    def client_metadata(self) -> dict[str, Any]:
+        """What it is registered with (OpenID Connect RP-Initiated Logout 1.0 3.1)."""
+        return {"post_logout_redirect_uris": self.program.redirect_uris}
+
     def get_client_id(self) -> str:
         return self.program.id
 

@@ -161,14 +161,14 @@ def patient_picker(
 {rows}</fieldset>"""
 
 
-def logout_page(user: str, proof: str) -> Page:
-    """Where users log out."""
+def logout_page(user: str, request: str, proof: str, then: str) -> Page:
+    """Where users log out. request: of the program that sent them; it says what comes then."""
     body = f"""<p>You are logged in as <strong>{escape(user)}</strong>.</p>
 <form method="post" action="/auth/logout">
-{_hidden(proof=proof)}
+{_hidden(request=request, proof=proof)}
 <button class="main">Log out</button>
 </form>"""
-    return _page("Log out?", body)
+    return _page("Log out?", body, then=then)
 
 
 def logged_out_page() -> Page:

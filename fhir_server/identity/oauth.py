@@ -26,6 +26,7 @@ from fhir_server.identity.grants import (
     RefreshGrant,
 )
 from fhir_server.identity.issuing import Issuing
+from fhir_server.identity.leaving import EndSession, Leaving
 from fhir_server.identity.own_tokens import OwnTokens
 from fhir_server.storage.identity import programs
 from fhir_server.storage.identity.people import User
@@ -121,6 +122,7 @@ class Server(AuthorizationServer):
         self.register_grant(ProgramGrant)
         self.register_endpoint(Introspection)
         self.register_endpoint(Revocation)
+        self.register_endpoint(EndSession)
         audiences = [token_url, issuing.places.issuer]
         self.register_client_auth_method(PRIVATE_KEY_JWT, Assertions(issuing, audiences))
         self._issuer = _Issuer(self)
@@ -185,6 +187,20 @@ class Server(AuthorizationServer):
         answer: Answer = self.handle_error_response(None, error)
         self._issuer.add_issuer_parameter(self, answer)
         return answer
+
+    def leaving(self, parameters: Mapping[str, str]) -> Leaving:
+        """What a program asks for that sends a user here to log out.
+
+        One that makes no sense is nobody's: the user may log out all the same.
+        """
+        request = _Request("GET", self._token_url, {}, parameters)
+        try:
+            found = self.validate_endpoint_request(EndSession.ENDPOINT_NAME, request)
+        except (OAuth2Error, ValueError):
+            return Leaving()
+        claims = found.id_token_claims or {}
+        then = found.redirect_uri or ""
+        return Leaving(then, claims.get("sub", ""), claims.get("auth_time", 0))
 
     def token(self, headers: Mapping[str, str], form: Mapping[str, str]) -> Answer:
         """The token endpoint."""

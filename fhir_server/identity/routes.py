@@ -16,6 +16,7 @@ from fhir_server.identity.authorizing import Authorizing, NotLoggedIn, is_proof,
 from fhir_server.identity.html import Page
 from fhir_server.identity.issuing import Places
 from fhir_server.identity.launching import Launching
+from fhir_server.identity.leaving import PARAMETERS, Leaving
 from fhir_server.identity.oauth import Answer, Asked, Malformed, Server, read_parameters
 from fhir_server.identity.sessions import Refused, Sessions
 from fhir_server.outcome import Refusal
@@ -150,24 +151,37 @@ class Routes:
         return self._ask_login(request, form.get("request", ""), found)
 
     async def ask_logout(self, request: Request) -> Response:
-        """Where users log out."""
-        secret = self._secret(request)
+        """Where users log out, and where programs send them to."""
+        query, secret = request.url.query, self._secret(request)
+        leaving = await asyncio.to_thread(self._server.leaving, read_parameters(query))
         found = await asyncio.to_thread(self._sessions.of, secret)
-        if found is None:
-            return _response(html.logged_out_page())
-        return _response(html.logout_page(found[1].display, proof_of(secret or "")))
+        if found is None or leaving.is_of(found[0]):
+            return await self._leave(request, leaving)
+        proof = proof_of(secret or "")
+        return _response(html.logout_page(found[1].display, query, proof, leaving.then))
 
     async def logout(self, request: Request) -> Response:
-        """End the session, and what programs do by it."""
-        form, secret = await _form(request), self._secret(request)
-        if not is_proof(form.get("proof", ""), secret):
+        """End the session, for a user who was asked, or ask for a program that sends its form."""
+        form = await _form(request)
+        if "proof" not in form:
+            asked = {name: form[name] for name in PARAMETERS if name in form}
+            return _redirect(f"/auth/logout?{urlencode(asked)}")
+        if not is_proof(form["proof"], self._secret(request)):
             return _response(html.error_page(_EXPIRED, 403))
+        parameters = read_parameters(form.get("request", ""))
+        leaving = await asyncio.to_thread(self._server.leaving, parameters)
+        return await self._leave(request, leaving)
+
+    async def _leave(self, request: Request, leaving: Leaving) -> Response:
+        """End the session, and what programs do by it."""
+        secret = self._secret(request)
         found = await asyncio.to_thread(self._sessions.of, secret)
-        await asyncio.to_thread(self._sessions.end, secret or "")
         if found is not None:
+            await asyncio.to_thread(self._sessions.end, secret or "")
             address = request.client.host if request.client else ""
             await self._note(found[1].name, address, "logout", SUCCESS)
-        response = _response(html.logged_out_page())
+        then = leaving.then
+        response = _redirect(then) if then else _response(html.logged_out_page())
         response.delete_cookie(self._session_cookie, secure=self._secure, httponly=True)
         return response
 

@@ -8,7 +8,7 @@ const { chromium } = createRequire(import.meta.url)(driver);
 const PATIENCE = 60_000;
 
 const found = {
-  list: "", asked: [], failed: [], complaints: [], pictures: [], before: null, after: "",
+  list: "", asked: [], failed: [], complaints: [], pictures: [], before: null, after: null,
 };
 const browser = await chromium.launch({
   executablePath,
@@ -35,6 +35,8 @@ try {
     if (message.type() === "error") found.complaints.push(message.text().slice(0, 300));
   });
 
+  // Time goes on as ever, until it is put forward.
+  if (login) await tab.clock.install();
   await tab.goto(page);
   if (login) await logIn(tab);
   await tab.getByText("Łąka, Ján").first().waitFor();
@@ -52,6 +54,10 @@ try {
     }, undefined, { polling: 200 });
     found.pictures.push(await drawn.jsonValue());
   }
+  if (login) {
+    await renew(tab);
+    await logOut(tab);
+  }
 } catch (error) {
   // Whoever reads why it failed wants to know what happened until then.
   console.error(JSON.stringify({ ...found, pictures: found.pictures.length }));
@@ -66,4 +72,21 @@ async function logIn(tab) {
   found.before = { title: await tab.title(), asked: [...found.asked] };
   await tab.getByLabel("Password").fill(login.password);
   await tab.getByRole("button", { name: "Log in" }).click();
+}
+
+// Until the token is about to expire.
+async function renew(tab) {
+  const renewed = tab.waitForResponse((response) => (
+    response.url() === `${root}/auth/token` &&
+      response.request().postData().includes("grant_type=refresh_token")
+  ));
+  await tab.clock.fastForward("09:10");
+  await renewed;
+}
+
+async function logOut(tab) {
+  const sent = found.asked.length;
+  await tab.goto(`${page}/logout`);
+  await tab.getByLabel("Password").waitFor();
+  found.after = { title: await tab.title(), asked: found.asked.slice(sent) };
 }

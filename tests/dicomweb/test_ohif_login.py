@@ -101,3 +101,17 @@ def test_nothing_that_the_viewer_asks_is_refused(shown: dict[str, Any]) -> None:
     for part in ("/studies?", "/series?", "/metadata", "/frames/1", "/thumbnail"):
         assert any(part in path for path in paths), part
     assert not [each for each in shown["complaints"] if "CORS" in each]
+
+
+def test_the_token_is_renewed_before_it_expires(shown: dict[str, Any]) -> None:
+    """The list and the viewer are two pages; each gets a token, the second without a password."""
+    paths = [path for _, path in shown["asked"]]
+    assert paths.count("/auth/token") == 3
+    assert paths.count("/auth/login") == 1
+
+
+def test_whoever_logs_out_of_the_viewer_has_to_log_in_again(shown: dict[str, Any]) -> None:
+    assert shown["after"]["title"] == "Log in"
+    asked = [(status, path.partition("?")[0]) for status, path in shown["after"]["asked"]]
+    assert (303, "/auth/logout") in asked
+    assert asked[-1] == (200, "/auth/authorize")
