@@ -57,6 +57,7 @@ def smart_configuration(places: Places) -> dict[str, Any]:
 def openid_configuration(places: Places) -> dict[str, Any]:
     """OpenID Connect Discovery 1.0 3, RFC 8414."""
     return _common(places) | {
+        "userinfo_endpoint": f"{places.issuer}/auth/userinfo",
         "end_session_endpoint": f"{places.issuer}/auth/logout",
         "response_modes_supported": ["query"],
         "subject_types_supported": ["public"],

@@ -42,7 +42,7 @@ class Token(TokenMixin):
 def find(issuing: Issuing, standing: OwnTokens, text: str, client: Client) -> Token | None:
     """A token of ours, whether it is good or not; None for what is none."""
     if text.count(".") == 2:
-        return _access_token(issuing, standing, text)
+        return access_token(issuing, standing, text)
     id_ = hashed(text)
     with issuing.connections.transaction() as connection:
         found = permissions.refreshed(connection, id_, client.client_id)
@@ -54,7 +54,8 @@ def find(issuing: Issuing, standing: OwnTokens, text: str, client: Client) -> To
     return Token({}, found, unused and stands is not None)
 
 
-def _access_token(issuing: Issuing, standing: OwnTokens, text: str) -> Token | None:
+def access_token(issuing: Issuing, standing: OwnTokens, text: str) -> Token | None:
+    """An access token of ours, whether it is good or not; None for what is none."""
     keys = KeySet(list(read_keys(issuing.keys.public())))
     try:
         claims = jwt.decode(text, keys, algorithms=[ACCESS]).claims

@@ -23,9 +23,10 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import OpenIDCode
 
 from fhir_server.identity.clients import METHODS, Client
-from fhir_server.identity.granting import FHIR_USER, OFFLINE, PROFILE, grantable
+from fhir_server.identity.granting import OFFLINE, grantable
 from fhir_server.identity.issuing import Issuing
 from fhir_server.identity.own_keys import ID
+from fhir_server.identity.userinfo import user_claims
 from fhir_server.security.scopes import SYSTEM
 from fhir_server.storage.identity import permissions, programs
 from fhir_server.storage.identity.connections import hashed
@@ -273,12 +274,4 @@ class IdTokens(OpenIDCode):
         return self._issuing.keys.signing(ID)
 
     def generate_user_info(self, user: User, scope: str) -> dict[str, Any]:
-        words = scope.split()
-        info: dict[str, Any] = {"sub": user.name}
-        if user.fhir_user and FHIR_USER in words:
-            info["fhirUser"] = f"{self._issuing.places.fhir}/{user.fhir_user}"
-        if PROFILE in words:
-            info |= {"name": user.display, "preferred_username": user.name}
-            if user.fhir_user:
-                info["profile"] = f"{self._issuing.places.fhir}/{user.fhir_user}"
-        return info
+        return user_claims(self._issuing.places, user, scope)

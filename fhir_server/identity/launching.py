@@ -7,7 +7,8 @@ from fhir_server.http.territory import base_url
 from fhir_server.identity.administration import Administration, Impossible
 from fhir_server.identity.authenticator import Remembering
 from fhir_server.identity.issuing import Places
-from fhir_server.outcome import Forbidden, Invalid, Issue, Unauthorized
+from fhir_server.outcome import Forbidden, Invalid, Issue
+from fhir_server.security.gate import bearer
 from fhir_server.security.principal import ADMINISTRATOR, SYSTEM, Principal
 
 
@@ -24,10 +25,7 @@ class Launching:
 
     async def asked(self, headers: Mapping[str, str], form: Mapping[str, str]) -> dict[str, str]:
         """The URL to open. Raises `Unauthorized`, a 403 `Refusal` and `Invalid`."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthorized()
-        principal = await self._authenticator.principal(token.strip())
+        principal = await self._authenticator.principal(bearer(headers))
         tenant = headers.get("x-tenant", "")
         _check(principal, tenant)
         if missing := [name for name in ("client", "patient") if not form.get(name)]:

@@ -13,13 +13,16 @@ from fhir_server.audit.trail import EXECUTE, SERIOUS_FAILURE, SUCCESS, Audit, Ev
 from fhir_server.context import Context
 from fhir_server.identity import discovery, html
 from fhir_server.identity.authorizing import Authorizing, NotLoggedIn, is_proof, proof_of
+from fhir_server.identity.granting import OPENID
 from fhir_server.identity.html import Page
 from fhir_server.identity.issuing import Places
 from fhir_server.identity.launching import Launching
 from fhir_server.identity.leaving import PARAMETERS, Leaving
 from fhir_server.identity.oauth import Answer, Asked, Malformed, Server, read_parameters
 from fhir_server.identity.sessions import Refused, Sessions
+from fhir_server.identity.userinfo import user_info
 from fhir_server.outcome import Refusal
+from fhir_server.security.gate import bearer
 from fhir_server.security.principal import Principal
 
 _MOST_BYTES = 64 * 1024
@@ -31,6 +34,10 @@ _REFUSED = "The name or the password is wrong, or it was wrong too often: then w
 _BUSY = "Too many people log in at the moment. Try again in a while."
 _EXPIRED = "The form has expired. Go back to the program and begin again."
 
+# RFC 6750 3.1.
+_NOT_FOR_OPENID = {
+    "WWW-Authenticate": f'Bearer realm="fhir", error="insufficient_scope", scope="{OPENID}"'
+}
 _ERRORS = {401: "invalid_token", 403: "access_denied", 503: "temporarily_unavailable"}
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -78,6 +85,8 @@ class Routes:
         add("POST", "/auth/token", self.token)
         add("POST", "/auth/introspect", self.introspect)
         add("POST", "/auth/revoke", self.revoke)
+        add("GET", "/auth/userinfo", self.userinfo)
+        add("POST", "/auth/userinfo", self.userinfo)
         add("GET", "/auth/jwks", self.jwks)
         add("POST", "/auth/launch", self.launch)
         for path in (fhir + discovery.SMART, discovery.SMART):
@@ -208,6 +217,15 @@ class Routes:
         return _response(
             await asyncio.to_thread(self._server.about_token, name, request.headers, form)
         )
+
+    async def userinfo(self, request: Request) -> Response:
+        """Who the user of a token is. Raises `Unauthorized`."""
+        issuing, standing = self._server.issuing, self._server.standing
+        found = await asyncio.to_thread(user_info, issuing, standing, bearer(request.headers))
+        if found is None:
+            told = json.dumps({"error": "insufficient_scope", "scope": OPENID})
+            return Response(told, 403, _NOT_FOR_OPENID | _NO_STORE, "application/json")
+        return Response(json.dumps(found), 200, _NO_STORE, "application/json")
 
     async def launch(self, request: Request) -> Response:
         """A launch, for an EHR that asks for one. Raises `Unauthorized`."""

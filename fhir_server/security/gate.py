@@ -79,7 +79,7 @@ class TokenGate:
 
     async def admit(self, asked: Asked) -> Admitted:
         """Whom the token tells of. Raises `Unauthorized`, and a 403 `Refusal`."""
-        principal = await self._authenticator.principal(_bearer(asked.headers))
+        principal = await self._authenticator.principal(bearer(asked.headers))
         try:
             tenant = chosen(asked, principal.tenants, self._territories())
         except Refusal as refusal:
@@ -87,8 +87,11 @@ class TokenGate:
         return Admitted(principal, tenant, self._policy.access(principal))
 
 
-def _bearer(headers: Mapping[str, str]) -> str:
-    """The access token of a request (RFC 6750 2.1: only in the header, which no log has)."""
+def bearer(headers: Mapping[str, str]) -> str:
+    """The access token of a request (RFC 6750 2.1: only in the header, which no log has).
+
+    Raises `Unauthorized` where there is none.
+    """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized()

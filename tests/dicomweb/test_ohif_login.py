@@ -22,6 +22,8 @@ from tests.uploads.sending import content
 
 HEADING = "### OHIF, and users who log in"
 PASSWORD = "correct-Horse-7"
+# What other programs that use OpenID Connect ask for besides.
+MORE = "window.config.oidc[0].loadUserInfo = true;"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def shown(
         root = server.root.replace("127.0.0.1", "localhost")
         as_documented(database, page)
         wait(database, server.root)
-        configuration = documented("## Viewers") + documented(HEADING)
+        configuration = documented("## Viewers") + documented(HEADING) + MORE
         configuration = configuration.replace("http://localhost:8080", root)
         configuration = configuration.replace("http://localhost:3000", page)
         study = pydicom.dcmread(SHIPPED / "CT_small.dcm", stop_before_pixels=True).StudyInstanceUID
@@ -108,6 +110,10 @@ def test_the_token_is_renewed_before_it_expires(shown: dict[str, Any]) -> None:
     paths = [path for _, path in shown["asked"]]
     assert paths.count("/auth/token") == 3
     assert paths.count("/auth/login") == 1
+
+
+def test_a_page_may_ask_who_its_user_is(shown: dict[str, Any]) -> None:
+    assert [200, "/auth/userinfo"] in shown["asked"]
 
 
 def test_whoever_logs_out_of_the_viewer_has_to_log_in_again(shown: dict[str, Any]) -> None:
