@@ -26,17 +26,22 @@ _OURS = re.compile(r"fhir-[A-Za-z0-9.-]{1,64}\.wl")
 
 
 class Export:
-    """Keeps a folder as the worklist is. Files that others put there stay."""
+    """Keeps a folder as the worklist is. Files that others put there stay.
+
+    read: the steps. note: told of those that are about to be written, before they are.
+    """
 
     def __init__(
         self,
         folder: Path,
         entries: Entries,
         read: Callable[[Wanted], Awaitable[Sequence[Found]]],
+        note: Callable[[Sequence[Found]], Awaitable[None]],
     ) -> None:
         self._folder = folder
         self._entries = entries
         self._read = read
+        self._note = note
         self._written: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -51,20 +56,27 @@ class Export:
     async def write(self) -> None:
         """Make the folder what the worklist is now."""
         steps = await self._read(Wanted())
-        await asyncio.to_thread(self._write, steps)
+        changed = [step for step in steps if self._is_changed(step)]
+        await self._note(changed)
+        await asyncio.to_thread(self._write, changed, steps)
 
-    def _write(self, steps: Sequence[Found]) -> None:
+    def _is_changed(self, step: Found) -> bool:
+        name = _name(step)
+        return self._written.get(name) != step.digest or not (self._folder / name).exists()
+
+    def _write(self, changed: Sequence[Found], steps: Sequence[Found]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        names = {}
-        for step in steps:
-            name = f"fhir-{step.id}.wl"
-            names[name] = step.digest
-            if self._written.get(name) != step.digest or not (self._folder / name).exists():
-                _save(self._folder / name, step.id, self._entries.entry(step))
+        for step in changed:
+            _save(self._folder / _name(step), step.id, self._entries.entry(step))
+        wanted = {_name(step): step.digest for step in steps}
         for path in self._folder.glob("fhir-*.wl"):
-            if path.name not in names and _OURS.fullmatch(path.name):
+            if path.name not in wanted and _OURS.fullmatch(path.name):
                 path.unlink()
-        self._written = names
+        self._written = wanted
+
+
+def _name(step: Found) -> str:
+    return f"fhir-{step.id}.wl"
 
 
 def _save(path: Path, id_: str, entry: Values) -> None:

@@ -36,7 +36,7 @@ from fhir_server.worklist.encoding import Encoding
 from fhir_server.worklist.entries import Entries
 from fhir_server.worklist.export import Export
 from fhir_server.worklist.mpps import Mpps, Refused
-from fhir_server.worklist.noting import note_steps
+from fhir_server.worklist.noting import EXPORT, FIND, note_steps
 from fhir_server.worklist.reading import Found, TooMany, Wanted, read_steps
 from fhir_server.worklist.settings import WorklistSettings
 
@@ -92,10 +92,12 @@ class WorklistServer:
                         if server is not None:
                             tasks.create_task(self._keep_made())
                         if self._settings.export is not None:
+                            exporting = step_context("export", self._engine.where.base_url)
                             export = Export(
                                 self._settings.export,
                                 self._entries,
                                 partial(self._steps, DEFAULT_TENANT),
+                                partial(note_steps, self._engine.audit, exporting, EXPORT),
                             )
                             tasks.create_task(export.run())
                 except* OwnershipLost:
@@ -186,7 +188,7 @@ class WorklistServer:
     def _note(self, event: evt.Event, steps: list[Found]) -> None:
         ctx = self._context(event)
         address = str(event.assoc.requestor.address or "")
-        self._wait(note_steps(self._engine.audit, replace(ctx, address=address), steps))
+        self._wait(note_steps(self._engine.audit, replace(ctx, address=address), FIND, steps))
 
     def _create(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """N-CREATE of a performed procedure step (PS3.4 F.7.2.1)."""

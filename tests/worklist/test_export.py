@@ -1,7 +1,7 @@
 """The worklist as files, which dcmtk's own worklist server answers from."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -49,7 +49,13 @@ async def test_wlmscpfs_answers_from_exported_files_as_we_do(
     async def read(wanted: Wanted) -> list[Found]:
         return await read_steps(house.engine, step_context("x", ""), wanted)
 
-    export = Export(folder, Entries(ZoneInfo("Europe/Berlin")), read)
+    async def note(steps: Sequence[Found]) -> None:
+        written = {path.name for path in folder.glob("fhir-*.wl")}
+        assert not written & {f"fhir-{each.id}.wl" for each in steps}, "it is noted before"
+        noted.append([each.id for each in steps])
+
+    noted: list[list[str]] = []
+    export = Export(folder, Entries(ZoneInfo("Europe/Berlin")), read, note)
     await export.write()
     keys = ["PatientID=X-1"]
     ours = await findscu(house, *keys)
@@ -68,6 +74,9 @@ async def test_wlmscpfs_answers_from_exported_files_as_we_do(
     theirs = await findscu(replace(house, port=port), *keys)
     assert [each.AccessionNumber for each in theirs] == [accession(orders[1])]
     assert (folder / "fhir-of somebody else.wl").exists()
+    first, then = noted
+    assert {each["id"] for each in orders} <= set(first)
+    assert then == []
 
 
 def told(found: list[Dataset]) -> list[str]:
