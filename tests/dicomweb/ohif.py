@@ -1,7 +1,9 @@
 """OHIF's published build, served with the configuration of the documentation, in a real browser."""
 
+import base64
 import functools
 import http.server
+import io
 import json
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 WITHIN_SECONDS = 240
@@ -87,6 +90,17 @@ class Browser:
         assert found.returncode == 0, found.stderr + log.read_text()
         told: dict[str, Any] = json.loads(found.stdout)
         return told
+
+
+def drawn(url: str) -> Image.Image:
+    """A picture that the browser took of the screen."""
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+
+
+def greys(url: str) -> int:
+    """How many of them a picture of the screen has."""
+    with drawn(url) as picture:
+        return len(set(picture.convert("L").tobytes()))
 
 
 def find_browser() -> Browser:

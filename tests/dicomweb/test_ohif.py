@@ -1,6 +1,5 @@
 """OHIF's published build in a real browser, with our DICOMweb as its archive."""
 
-import base64
 import io
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.dicomweb.conftest import Viewer
-from tests.dicomweb.ohif import documented, find_browser
+from tests.dicomweb.ohif import documented, drawn, find_browser, greys
 
 STUDIES = ("CT_small.dcm", "examples_ybr_color.dcm", "JPEG2000.dcm")
 
@@ -29,9 +28,7 @@ def test_the_study_list_shows_every_study(shown: dict[str, Any]) -> None:
 
 def test_each_study_is_drawn(viewer: Viewer, shown: dict[str, Any]) -> None:
     for name, url in zip(STUDIES, shown["pictures"], strict=True):
-        _, _, data = url.partition(",")
-        with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
-            assert len(set(picture.convert("L").tobytes())) > 16, name
+        assert greys(url) > 16, name
 
 
 def test_the_picture_on_the_screen_is_the_picture_in_the_file(
@@ -42,7 +39,7 @@ def test_the_picture_on_the_screen_is_the_picture_in_the_file(
     )
     with Image.open(io.BytesIO(answer.content)) as picture:
         expected = small(picture)
-    with Image.open(io.BytesIO(base64.b64decode(shown["pictures"][0].partition(",")[2]))) as screen:
+    with drawn(shown["pictures"][0]) as screen:
         side = min(screen.size)
         left, top = (screen.width - side) // 2, (screen.height - side) // 2
         found = small(screen.crop((left, top, left + side, top + side)))
