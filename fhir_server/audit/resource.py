@@ -38,6 +38,7 @@ TYPES = {
     "mllp": (DCM, "110107"),
     "worklist": (DCM, "110112"),
     "dicom": (DCM, "110112"),
+    "command": (DCM, "110106"),
 }
 # Codes of R4's restful-interaction, by the names that interactions have here.
 CODES = {

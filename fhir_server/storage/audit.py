@@ -1,6 +1,6 @@
 """The audit trail in the database: adding to it, and giving back what was added."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from psycopg import errors
@@ -53,6 +53,14 @@ async def take_changes(connection: Connection, tenant: str, most: int) -> list[s
         (most,),
     )
     return [line for (line,) in await cursor.fetchall()]
+
+
+async def leave(connection: Connection, tenant: str, lines: Sequence[str]) -> None:
+    """Leave lines for whoever takes changes next."""
+    await connection.execute(
+        text_of(tenant, "insert into {s}.audit_pending (line) select unnest(%s::text[])"),
+        (list(lines),),
+    )
 
 
 async def position(connection: Connection, tenant: str, journal: str) -> int:

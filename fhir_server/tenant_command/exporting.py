@@ -11,10 +11,12 @@ from typing import IO
 
 import msgspec
 
+from fhir_server.interactions.auditing import patients_in
 from fhir_server.sealing.tenants import Seals
 from fhir_server.storage import export, index_state
 from fhir_server.storage.export import Version
 from fhir_server.storage.store import PooledStore
+from fhir_server.tenant_command.noting import note_export
 
 _ONE_STATE = "set transaction isolation level repeatable read, read only"
 ARCHIVE = ".tar.gz"
@@ -46,16 +48,19 @@ def destination(target: Path, tenant: str, *, history: bool) -> Iterator[Path]:
 async def export_to(
     folder: Path, store: PooledStore, seals: Seals, tenant: str, *, history: bool
 ) -> int:
-    """Write all resources as they were at one time; how many there are."""
+    """Write all resources as they were at one time, and note it; how many there are."""
+    patients: set[str] = set()
     async with store.transaction(tenant) as connection:
         await connection.execute(_ONE_STATE)
         state = await index_state.load(connection, tenant)
         await seals.adopt(connection, tenant, state.sealing)
         seal = store.statements(tenant).seal
-        counts = await _in_files(export.versions(connection, tenant, seal, former=False), folder)
+        found = export.versions(connection, tenant, seal, former=False)
+        counts = await _in_files(found, folder, patients)
         if history:
             former = export.versions(connection, tenant, seal, former=True)
-            await _in_files(former, folder / _HISTORY)
+            await _in_files(former, folder / _HISTORY, patients)
+    await note_export(store, tenant, patients)
     manifest = {
         "tenant": tenant,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -67,8 +72,13 @@ async def export_to(
     return counts.total()
 
 
-async def _in_files(found: AsyncIterator[Version], folder: Path) -> Counter[str]:
-    """Versions by type; deletions have a file of their own, since there is no resource to them."""
+async def _in_files(
+    found: AsyncIterator[Version], folder: Path, patients: set[str]
+) -> Counter[str]:
+    """Versions by type; deletions have a file of their own, since there is no resource to them.
+
+    patients: gets those that some version names.
+    """
     counts: Counter[str] = Counter()
     with _files(folder) as files:
         async for each in found:
@@ -78,6 +88,9 @@ async def _in_files(found: AsyncIterator[Version], folder: Path) -> Counter[str]
             else:
                 files(f"{each.type}.ndjson").write(each.content.replace(b"\n", b" ") + b"\n")
                 counts[each.type] += 1
+                patients.update(patients_in(each.content))
+                if each.type == "Patient":
+                    patients.add(f"Patient/{each.id}")
     return counts
 
 
