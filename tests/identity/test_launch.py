@@ -1,5 +1,6 @@
 """SMART launches, from the program's first request to its last token."""
 
+import asyncio
 import json
 import time
 
@@ -289,11 +290,15 @@ NORTH = f"{ROOT}/t/north/fhir"
 
 
 @pytest.fixture
-def in_two_territories(
-    administration: Administration, database: str, root: httpx.ASGITransport
-) -> None:
+async def in_two_territories(smart: Smart, administration: Administration, database: str) -> None:
     migrate(database, "north")
     administration.change_tenants("anna", ["default", "north"])
+    for _ in range(200):
+        health = (await smart.browser.get("/health/ready")).json()
+        if (health.get("territories"), health.get("territories-waiting")) == (2, 0):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the second territory is not served: {health}")
 
 
 @pytest.mark.usefixtures("in_two_territories")
