@@ -202,6 +202,7 @@ def _engine(
         rules=rules,
         audit=audit,
         oauth=_oauth(settings),
+        cross_origin=bool(settings.origins),
     )
 
 

@@ -71,7 +71,7 @@ def _statement(
             {
                 "mode": "server",
                 "documentation": f"Dates and times without a zone are taken to be in {zone}.",
-                **_security(engine.oauth),
+                "security": _security(engine.oauth, cross_origin=engine.cross_origin),
                 "resource": [
                     _resource(parameters, type_, unready, codes["instance"] + codes["type"])
                     | _supported(engine, type_)
@@ -90,19 +90,16 @@ def _statement(
     return encode(statement)
 
 
-def _security(oauth: Mapping[str, str] | None) -> dict[str, Any]:
+def _security(oauth: Mapping[str, str] | None, *, cross_origin: bool) -> dict[str, Any]:
     """How programs get in (SMART App Launch 2, conformance.html#declaring-support)."""
-    if oauth is None:
-        return {}
-    security: dict[str, Any] = {
-        "service": [
-            {"coding": [{"system": _SERVICES, "code": "SMART-on-FHIR"}], "text": "SMART on FHIR"}
-        ]
-    }
+    security: dict[str, Any] = {"cors": cross_origin}
+    if oauth is not None:
+        coding = {"system": _SERVICES, "code": "SMART-on-FHIR"}
+        security["service"] = [{"coding": [coding], "text": "SMART on FHIR"}]
     if oauth:
         places = [{"url": name, "valueUri": url} for name, url in oauth.items()]
         security["extension"] = [{"url": _OAUTH_URIS, "extension": places}]
-    return {"security": security}
+    return security
 
 
 def _resource(

@@ -64,6 +64,7 @@ class Engine:
     """What interactions need; made once a process by the composition root.
 
     oauth: where tokens are had, by what SMART calls the places; None where nobody needs one.
+    cross_origin: whether pages of other origins may ask (CORS).
     """
 
     store: Store
@@ -79,6 +80,7 @@ class Engine:
     rules: Rules = field(default_factory=NoRules)
     statistics: Statistics = field(default_factory=Statistics)
     oauth: Mapping[str, str] | None = None
+    cross_origin: bool = False
     audit: Audit = NO_AUDIT
 
     def statements(self, ctx: Context) -> Statements:

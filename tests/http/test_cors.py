@@ -136,3 +136,18 @@ def test_origins_are_read() -> None:
     text = " https://viewer.example.org http://localhost:3000  http://[::1]:3000 "
     assert read_origins(text) == tuple(text.split())
     assert read_origins("") == ()
+
+
+@pytest.mark.parametrize("origins", [None, VIEWER])
+async def test_the_capability_statement_says_whether_other_origins_may_ask(
+    database: str, origins: str | None
+) -> None:
+    app = build(Settings(database_pool=4, cors_origins=origins), database)
+    async with (
+        app.pages.router.lifespan_context(app.pages),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://test", headers=FHIR_JSON
+        ) as client,
+    ):
+        (rest,) = (await client.get("/fhir/metadata")).json()["rest"]
+    assert rest["security"] == {"cors": origins is not None}
