@@ -38,7 +38,8 @@ TYPES = {
     "mllp": (DCM, "110107"),
     "worklist": (DCM, "110112"),
     "dicom": (DCM, "110112"),
-    "command": (DCM, "110106"),
+    "export": (DCM, "110106"),
+    "administration": (DCM, "110137"),
 }
 # Codes of R4's restful-interaction, by the names that interactions have here.
 CODES = {

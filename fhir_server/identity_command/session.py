@@ -13,6 +13,7 @@ import psycopg
 from fhir_server.command_database import command_database
 from fhir_server.http.territory import base_url
 from fhir_server.identity.administration import Administration, Impossible, NewProgram
+from fhir_server.identity_command.noting import note
 from fhir_server.outcome import Refusal
 from fhir_server.serve import FHIR_PATH
 from fhir_server.settings import Settings
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
                 actions[arguments.action](Administration(connections), arguments, settings)
             finally:
                 connections.close()
+            note(url, arguments)
     except (ValueError, OSError, Refusal, DirectoryInUse, psycopg.Error) as error:
         sys.stderr.write(f"fhir-server {arguments.command}: {error}\n")
         return _FAILED
