@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from tests.messaging.mllp import connected
 from tests.messaging.samples import adt, oml, oru
 
 _SENDERS = 4
+_WAITING = "message where state = 'received'"
 
 
 @dataclass(slots=True)
@@ -110,12 +112,22 @@ async def survive(url: str, directory: Path, kills: int, seed: int = 0) -> str:
             await asyncio.sleep(chance.uniform(0.0, 0.7))
     load.stopped = True
     async with serving(url, directory, port, mllp):
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(90):
             await asyncio.gather(*senders)
-            while _count(url, "message where state = 'received'"):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+        await _carried_out(url)
     _check(url, load)
     return f"{kills} kills, {len(load.acknowledged)} messages acknowledged, each carried out once"
+
+
+async def _carried_out(url: str) -> None:
+    """Wait until no message waits any more, for as long as they become fewer."""
+    before, left = -1, _count(url, _WAITING)
+    while left:
+        assert left != before, f"{left} messages wait, and none was carried out for a minute"
+        before, end = left, time.monotonic() + 60
+        while left == before and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+            left = _count(url, _WAITING)
 
 
 def _check(url: str, load: Load) -> None:
