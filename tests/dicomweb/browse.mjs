@@ -8,7 +8,7 @@ const { chromium } = createRequire(import.meta.url)(driver);
 const PATIENCE = 60_000;
 
 const found = {
-  list: "", asked: [], failed: [], complaints: [], pictures: [], before: null, after: null,
+  list: "", asked: [], failed: [], complaints: [], pictures: [], before: null, renewed: 0, ended: null, after: null,
 };
 const browser = await chromium.launch({
   executablePath,
@@ -18,7 +18,8 @@ const browser = await chromium.launch({
   ],
 });
 try {
-  const tab = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+  const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+  const tab = await context.newPage();
   tab.setDefaultTimeout(PATIENCE);
   tab.on("response", (response) => {
     if (response.url().startsWith(root)) {
@@ -43,6 +44,7 @@ try {
   found.list = await tab.locator("body").innerText();
 
   for (const study of studies) {
+    const small = tab.waitForResponse((response) => response.url().includes("/thumbnail"));
     await tab.goto(`${page}/viewer?StudyInstanceUIDs=${study}`);
     const drawn = await tab.waitForFunction(() => {
       const canvas = document.querySelector("canvas.cornerstone-canvas");
@@ -53,9 +55,11 @@ try {
       return greys.size > 16 ? canvas.toDataURL("image/png") : "";
     }, undefined, { polling: 200 });
     found.pictures.push(await drawn.jsonValue());
+    await small;
   }
   if (login) {
     await renew(tab);
+    await endElsewhere(tab);
     await logOut(tab);
   }
 } catch (error) {
@@ -69,7 +73,7 @@ console.log(JSON.stringify(found));
 
 async function logIn(tab) {
   await tab.getByLabel("Name").fill(login.name);
-  found.before = { title: await tab.title(), asked: [...found.asked] };
+  found.before ??= { title: await tab.title(), asked: [...found.asked] };
   await tab.getByLabel("Password").fill(login.password);
   await tab.getByRole("button", { name: "Log in" }).click();
 }
@@ -81,7 +85,31 @@ async function renew(tab) {
       response.request().postData().includes("grant_type=refresh_token")
   ));
   await tab.clock.fastForward("09:10");
-  await renewed;
+  found.renewed = (await renewed).status();
+}
+
+// The session, while OHIF still shows what it has; what the user does next leads to the login page.
+async function endElsewhere(tab) {
+  const other = await tab.context().newPage();
+  await other.goto(`${root}/auth/logout`);
+  await other.getByRole("button", { name: "Log out" }).click();
+  await other.getByText("logged out").waitFor();
+  await other.close();
+  const headers = await tab.evaluate(() => {
+    const key = Object.keys(sessionStorage).find((each) => each.startsWith("oidc.user:"));
+    return { Authorization: `Bearer ${JSON.parse(sessionStorage.getItem(key)).access_token}` };
+  });
+  const list = `${root}/dicom-web/studies?limit=1`;
+  while ((await tab.request.get(list, { headers })).status() !== 401);
+  const sent = found.asked.length;
+  await tab.evaluate(() => {
+    history.pushState({}, "", "/");
+    dispatchEvent(new PopStateEvent("popstate", { state: {} }));
+  });
+  await tab.getByLabel("Password").waitFor();
+  found.ended = found.asked.splice(sent);
+  await logIn(tab);
+  await tab.getByText("Łąka, Ján").first().waitFor();
 }
 
 async function logOut(tab) {

@@ -55,17 +55,16 @@ def as_documented(database: str, page: str) -> None:
     text = documented(HEADING, "bash").replace("\\\n", " ").replace("http://localhost:3000", page)
     commands = [each for each in text.splitlines() if each.startswith(".venv/bin/fhir-server")]
     assert len(commands) == 2
+    begun = []
     for each in commands:
         _, *words = shlex.split(each)
         words += ["--password-file", "-"] if words[0] == "user" else []
-        subprocess.run(
-            [sys.executable, "-m", "fhir_server.cli", *words],
-            env=os.environ | {"FHIR_SERVER_DATABASE_URL": database},
-            cwd=ROOT,
-            input=PASSWORD,
-            text=True,
-            check=True,
-        )
+        command = [sys.executable, "-m", "fhir_server.cli", *words]
+        environment = os.environ | {"FHIR_SERVER_DATABASE_URL": database}
+        begun.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdin=subprocess.PIPE))
+    for process in begun:
+        process.communicate(PASSWORD.encode())
+        assert process.returncode == 0
 
 
 def wait(database: str, root: str) -> None:
@@ -106,11 +105,22 @@ def test_nothing_that_the_viewer_asks_is_refused(shown: dict[str, Any]) -> None:
     assert not [each for each in shown["complaints"] if "CORS" in each]
 
 
+def test_a_second_page_needs_no_password(shown: dict[str, Any]) -> None:
+    """The study list and the viewer are two; each gets tokens of its own."""
+    paths = [path.partition("?")[0] for _, path in shown["asked"]]
+    viewed = paths[: next(at for at, path in enumerate(paths) if path.endswith("/thumbnail"))]
+    assert viewed.count("/auth/token") == 2
+    assert viewed.count("/auth/login") == 1
+
+
 def test_the_token_is_renewed_before_it_expires(shown: dict[str, Any]) -> None:
-    """The list and the viewer are two pages; each gets a token, the second without a password."""
-    paths = [path for _, path in shown["asked"]]
-    assert paths.count("/auth/token") == 3
-    assert paths.count("/auth/login") == 1
+    assert shown["renewed"] == 200
+
+
+def test_once_the_session_has_ended_the_user_logs_in_again(shown: dict[str, Any]) -> None:
+    asked = [(status, path.partition("?")[0]) for status, path in shown["ended"]]
+    assert (401, "/dicom-web/studies") in asked
+    assert asked[-1] == (200, "/auth/authorize")
 
 
 def test_a_page_may_ask_who_its_user_is(shown: dict[str, Any]) -> None:
