@@ -78,6 +78,14 @@ async function logIn(tab) {
   await tab.getByRole("button", { name: "Log in" }).click();
 }
 
+// Within OHIF, without loading it again, as its own buttons do.
+async function go(tab, path) {
+  await tab.evaluate((to) => {
+    history.pushState({}, "", to);
+    dispatchEvent(new PopStateEvent("popstate", { state: {} }));
+  }, path);
+}
+
 // Until the token is about to expire.
 async function renew(tab) {
   const renewed = tab.waitForResponse((response) => (
@@ -102,10 +110,7 @@ async function endElsewhere(tab) {
   const list = `${root}/dicom-web/studies?limit=1`;
   while ((await tab.request.get(list, { headers })).status() !== 401);
   const sent = found.asked.length;
-  await tab.evaluate(() => {
-    history.pushState({}, "", "/");
-    dispatchEvent(new PopStateEvent("popstate", { state: {} }));
-  });
+  await go(tab, "/");
   await tab.getByLabel("Password").waitFor();
   found.ended = found.asked.splice(sent);
   await logIn(tab);
@@ -114,7 +119,7 @@ async function endElsewhere(tab) {
 
 async function logOut(tab) {
   const sent = found.asked.length;
-  await tab.goto(`${page}/logout`);
+  await go(tab, "/logout");
   await tab.getByLabel("Password").waitFor();
   found.after = { title: await tab.title(), asked: found.asked.slice(sent) };
 }
