@@ -82,11 +82,12 @@ if TYPE_CHECKING:
 _REQUESTS_PER_SECOND = 200.0
 _SECONDS_AT_ONCE = 10
 # Where users and programs prove who they are, and the status that tells that they did.
-_GUESSED_AT = {
+GUESSED_AT = {
     "/auth/login": 303,
     "/auth/token": 200,
     "/auth/introspect": 200,
     "/auth/revoke": 200,
+    "/auth/userinfo": 200,
 }
 SMART_CONFIGURATION = "/.well-known/smart-configuration"
 
@@ -337,7 +338,7 @@ def protected_application(app: "ASGIApp", settings: Settings) -> "ASGIApp":
     """The application as others than its own processes meet it."""
     if settings.authentication == "embedded":
         failures = settings.failures_per_minute
-        app = slowed(app, _GUESSED_AT, Buckets(failures / 60, failures))
+        app = slowed(app, GUESSED_AT, Buckets(failures / 60, failures))
     app = crossing(app, settings.origins)
     if settings.authentication == "off":
         app = named(app, names_of(settings.base_url))

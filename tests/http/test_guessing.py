@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from fhir_server.app import build, protected_application
+from fhir_server.app import GUESSED_AT, build, protected_application
 from fhir_server.http.body import Receive, Scope, Send
 from fhir_server.http.guessing import slowed
 from fhir_server.security.limiting import Buckets
@@ -27,7 +27,7 @@ async def app(database: str) -> AsyncIterator[httpx.ASGITransport]:
 WRONG = {"grant_type": "client_credentials", "client_id": "no-such", "client_secret": "guess"}
 
 
-@pytest.mark.parametrize("path", ["/auth/token", "/auth/introspect", "/auth/revoke", "/auth/login"])
+@pytest.mark.parametrize("path", GUESSED_AT)
 async def test_an_address_that_guesses_has_to_wait(app: httpx.ASGITransport, path: str) -> None:
     async with httpx.AsyncClient(transport=app, base_url=ROOT) as client:
         found = [await client.post(path, data=WRONG) for _ in range(5)]
