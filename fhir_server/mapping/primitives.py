@@ -32,8 +32,13 @@ def _string(scope: Scope, text: str) -> str | None:
     return text.strip("\n\r\t ") or None
 
 
+def code_of(text: str) -> str:
+    """A text as a code may be: single spaces, and none at its ends; empty if that is nothing."""
+    return " ".join(text.split())
+
+
 def _code(scope: Scope, text: str) -> str | None:
-    return " ".join(text.split()) or None
+    return code_of(text) or None
 
 
 def _uri(scope: Scope, text: str) -> str | None:

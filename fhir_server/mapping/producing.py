@@ -6,7 +6,7 @@ from typing import Any
 
 from fhir_server.mapping.evaluation import text_of
 from fhir_server.mapping.placing import Unmapped, source_uri
-from fhir_server.mapping.primitives import CONVERTERS
+from fhir_server.mapping.primitives import CONVERTERS, code_of
 from fhir_server.mapping.primitives import text_of as primitive_text
 from fhir_server.mapping.rules import Json, MappingError, Rule, Table
 from fhir_server.mapping.scope import Scope
@@ -56,7 +56,7 @@ def translated(rule: Rule, table: Table, slot: Slot) -> Make:
             return concept.code
         told = f"{text!r} is not in the table {table.name}"
         scope.run.tell("warning", "103", told, item, rule.label)
-        return Unmapped(table.default, text, table.source)
+        return Unmapped(table.default, code_of(text), table.source)
 
     return make
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -54,3 +55,12 @@ def test_any_field_may_hold_anything(data: st.DataObject) -> None:
     for entry in found.entries:
         resource = decode(encode(entry.resource))
         assert flawed(resource) == [], resource
+
+
+@pytest.mark.parametrize("written", ["1\t1", "1  1", "1\n1"])
+def test_a_code_that_a_table_lacks_is_kept_as_a_code_may_be(written: str) -> None:
+    person = f"PID|1||123^^^CITY&1.2.3&ISO^MR||DOE^JOHN||19800101|{written}"
+    (patient,) = mapper().convert(parse(message("ADT^A04^ADT_A01", person))).entries
+    (extension,) = patient.resource["_gender"]["extension"]
+    assert extension["valueCodeableConcept"]["coding"][0]["code"] == "1 1"
+    assert flawed(decode(encode(patient.resource))) == []
