@@ -4,6 +4,7 @@ North has a patient of whom everything bears a secret. South asks, as somebody w
 everything there.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -65,13 +66,22 @@ async def app(database: str, tenants_config: Path) -> AsyncIterator[Any]:
 async def north(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(app, "north") as client:
         await fill(client)
+        await until_indexed(client)
         yield client
 
 
 @pytest.fixture(scope="module")
 async def south(app: Any, north: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(app, "south") as client:
+        await until_indexed(client)
         yield client
+
+
+async def until_indexed(client: httpx.AsyncClient) -> None:
+    """Return when a new territory can be searched by all that comes with it."""
+    async with asyncio.timeout(60):
+        while (await client.get("Observation?_include=*&_revinclude=*")).status_code == 503:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def fill(client: httpx.AsyncClient) -> None:
