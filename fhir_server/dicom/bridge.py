@@ -53,6 +53,7 @@ class Bridge:
         self._settings = settings
         self._tenants = tuple(tenants)
         self._taking = Taking(engine, settings)
+        self._hastened: set[str] = set()
         channels = [archive.channel(tenant) for tenant in tenants]
         self._looking: Wake = listener.on(*channels)
         self._working: Wake = listener.on(*channels)
@@ -64,13 +65,12 @@ class Bridge:
             tasks.create_task(self._keep_working())
 
     async def _keep_looking(self) -> None:
-        started: set[str] = set()
         while True:
             for tenant in self._tenants:
                 try:
-                    if tenant not in started:
+                    if tenant not in self._hastened:
                         await self._hasten(tenant)
-                        started.add(tenant)
+                        self._hastened.add(tenant)
                     await self.look(tenant)
                 except (Refusal, psycopg.Error, OSError):
                     log.info("the image archive is not asked: the database does not answer")
@@ -84,11 +84,13 @@ class Bridge:
                     worked = await self.work(tenant) or worked
                 except (Refusal, psycopg.Error, OSError):
                     log.info("no study is looked at: the database does not answer")
+                    # A study that was being looked at would wait until its lease runs out.
+                    self._hastened.discard(tenant)
             if not worked:
                 await self._working.wait(min(_BUSY_SECONDS, self._settings.poll))
 
     async def _hasten(self, tenant: str) -> None:
-        """Nobody knows for how long no process was there."""
+        """Nobody knows for how long no process was there, or no database."""
         async with self._engine.store.connection(tenant) as connection:
             await archive.hasten(connection, tenant, self._orthanc.name, _now())
 

@@ -122,7 +122,8 @@ class Hospital:
                 if until(found):
                     return found
             await asyncio.sleep(0.05)
-        raise AssertionError(f"{target} did not become as expected: {found}")
+        last = f"{answer.status_code}: {answer.text}"
+        raise AssertionError(f"{target} did not become as expected: {found or last}")
 
     async def all(self, search: str) -> list[Resource]:
         """The matches of a search."""

@@ -6,15 +6,19 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fhir_server.dicom.hints import PATH, signature
 from fhir_server.dicom.local import LocalOrthanc
 from fhir_server.dicom.orthanc import Orthanc
+from fhir_server.dicom.taking import Taking
+from fhir_server.storage import archive as archive_tables
 from fhir_server.storage.embedded import EmbeddedPostgres
 from fhir_server.storage.migrate import migrate
 from tests.dicom.conftest import StartOrthanc, kill
@@ -129,6 +133,32 @@ async def test_a_killed_database_loses_no_study(
         study = await hospital.study(scan, based_on)
         assert (study["numberOfInstances"], study["meta"]["versionId"]) == (3, "1")
         assert await completions(hospital, order["id"]) == 1
+
+
+async def test_a_study_that_was_held_when_the_database_went_does_not_wait_for_its_lease(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[str] = []
+
+    def going(name: str, real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def go(*given: Any, **named: Any) -> Any:
+            if ["take", "put_off"][: len(gone) + 1] == [*gone, name]:
+                gone.append(name)
+                raise psycopg.OperationalError("the database is gone")
+            return await real(*given, **named)
+
+        return go
+
+    put_off = archive_tables.put_off
+    monkeypatch.setattr(Taking, "take", going("take", Taking.take))
+    monkeypatch.setattr(archive_tables, "put_off", going("put_off", put_off))
+    order, scan = await hospital.ordered("F9")
+    hospital.send(scan, 3)
+    # It was held for two minutes, which is longer than this waits.
+    study = await hospital.study(scan, based_on)
+    assert gone == ["take", "put_off"]
+    assert study["meta"]["versionId"] == "1"
+    assert await completions(hospital, order["id"]) == 1
 
 
 async def test_a_deletion_in_the_archive_is_noticed(hospital: Hospital, archive: Orthanc) -> None:
