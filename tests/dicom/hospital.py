@@ -102,8 +102,13 @@ class Hospital:
         storescu(self.orthanc.dicom_port, write(folder, series(scan, count, **more)))
 
     async def read(self, target: str) -> Resource:
-        """A resource that is there."""
-        return resource_of(await self.client.get(target), 200)
+        """A resource that is there; asked for again while the database is away."""
+        end = time.monotonic() + WITHIN
+        answer = await self.client.get(target)
+        while answer.status_code == 503 and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+            answer = await self.client.get(target)
+        return resource_of(answer, 200)
 
     async def study(
         self, scan: Scan, until: Callable[[Resource], Any] = lambda _: True

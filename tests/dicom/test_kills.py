@@ -236,7 +236,7 @@ async def sent(site: Site, hospital: Hospital, mark: str) -> list[tuple[dict[str
 
 async def count(hospital: Hospital) -> int:
     """How many studies stand in FHIR."""
-    return int((await hospital.client.get("ImagingStudy?_summary=count")).json()["total"])
+    return int((await hospital.read("ImagingStudy?_summary=count"))["total"])
 
 
 async def until_some_are_taken(hospital: Hospital, known: int) -> None:
@@ -257,7 +257,7 @@ async def at_the_end(
     for order, scan in expected:
         await is_linked(hospital, scan, 3)
         found.append(await seen(hospital, order, scan))
-        history = (await hospital.client.get(f"ImagingStudy/{scan.study}/_history")).json()
+        history = await hospital.read(f"ImagingStudy/{scan.study}/_history")
         assert history["total"] == 1, "taken in twice"
     return found
 
