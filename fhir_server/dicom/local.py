@@ -40,6 +40,7 @@ _DEVICES = {
 _READY_WITHIN_SECONDS = 60.0
 _STOP_WITHIN_SECONDS = 15.0
 _LOOK_EVERY_SECONDS = 0.5
+_FORMER_ENDS_WITHIN_SECONDS = 10.0
 
 
 class NotInstalled(Exception):
@@ -48,6 +49,10 @@ class NotInstalled(Exception):
 
 class DoesNotRun(Exception):
     """Orthanc is there, and cannot be used."""
+
+
+class EndedAtOnce(DoesNotRun):
+    """It ended as soon as it was started."""
 
 
 def program() -> Path:
@@ -104,7 +109,22 @@ class LocalOrthanc:
         return self.folder / "orthanc.log"
 
     def start(self) -> None:
-        """Start it; returns when it answers. Raises `NotInstalled` or `DoesNotRun`."""
+        """Start it; returns when it answers. Raises `NotInstalled` or `DoesNotRun`.
+
+        Tried for a while: that of a server which was killed may be ending, and have its ports yet.
+        """
+        end = time.monotonic() + _FORMER_ENDS_WITHIN_SECONDS
+        while True:
+            try:
+                self._start()
+            except EndedAtOnce:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_LOOK_EVERY_SECONDS)
+            else:
+                return
+
+    def _start(self) -> None:
         command = [str(program()), str(self._configure().parent)]
         if (setpriv := shutil.which("setpriv")) is not None:
             # It must not outlive a server that was killed: the next one needs its ports.
@@ -193,7 +213,7 @@ class LocalOrthanc:
         with httpx.Client(timeout=2, trust_env=False) as client:
             while time.monotonic() < end:
                 if self.process.poll() is not None:
-                    raise DoesNotRun(f"Orthanc ended at once; {self.log} tells why")
+                    raise EndedAtOnce(f"Orthanc ended at once; {self.log} tells why")
                 try:
                     client.get(f"{self.url}/system")
                 except httpx.TransportError:
