@@ -17,7 +17,13 @@ import httpx
 import psycopg
 from pydantic import SecretStr
 
-from fhir_server.dicom.local import DoesNotRun, LocalOrthanc, NotInstalled, kept_secret
+from fhir_server.dicom.local import (
+    FORMER_ENDS_WITHIN_SECONDS,
+    DoesNotRun,
+    LocalOrthanc,
+    NotInstalled,
+    kept_secret,
+)
 from fhir_server.identity.requirements import identity_problem
 from fhir_server.logs import configure_logs
 from fhir_server.messaging.settings import read_messaging
@@ -216,7 +222,7 @@ def _images(settings: Settings) -> Iterator[Settings]:
         kept_secret(folder / "hint-secret"),
     )
     try:
-        archive.start()
+        archive.start(former_ends_within=FORMER_ENDS_WITHIN_SECONDS)
         archive.watch()
         found = {
             "orthanc_url": archive.url,

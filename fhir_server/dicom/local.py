@@ -40,7 +40,8 @@ _DEVICES = {
 _READY_WITHIN_SECONDS = 60.0
 _STOP_WITHIN_SECONDS = 15.0
 _LOOK_EVERY_SECONDS = 0.5
-_FORMER_ENDS_WITHIN_SECONDS = 10.0
+# How long that of a server which was killed may take to end.
+FORMER_ENDS_WITHIN_SECONDS = 10.0
 
 
 class NotInstalled(Exception):
@@ -108,12 +109,13 @@ class LocalOrthanc:
         """Where it tells what goes wrong."""
         return self.folder / "orthanc.log"
 
-    def start(self) -> None:
+    def start(self, *, former_ends_within: float = 0.0) -> None:
         """Start it; returns when it answers. Raises `NotInstalled` or `DoesNotRun`.
 
-        Tried for a while: that of a server which was killed may be ending, and have its ports yet.
+        former_ends_within: seconds for which it is tried again if it ends at once, since that of a
+            server which was killed may be ending, and have its ports yet.
         """
-        end = time.monotonic() + _FORMER_ENDS_WITHIN_SECONDS
+        end = time.monotonic() + former_ends_within
         while True:
             try:
                 self._start()

@@ -56,13 +56,18 @@ class Export:
     async def write(self) -> None:
         """Make the folder what the worklist is now."""
         steps = await self._read(Wanted())
-        changed = [step for step in steps if self._is_changed(step)]
+        changed = await asyncio.to_thread(self._changed, steps)
         await self._note(changed)
         await asyncio.to_thread(self._write, changed, steps)
 
-    def _is_changed(self, step: Found) -> bool:
-        name = _name(step)
-        return self._written.get(name) != step.digest or not (self._folder / name).exists()
+    def _changed(self, steps: Sequence[Found]) -> list[Found]:
+        """Those whose file is not there, or not as they are now."""
+        return [
+            step
+            for step in steps
+            if self._written.get(_name(step)) != step.digest
+            or not (self._folder / _name(step)).exists()
+        ]
 
     def _write(self, changed: Sequence[Found], steps: Sequence[Found]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
